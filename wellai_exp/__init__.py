@@ -1,0 +1,3 @@
+"""Experiment-tracking AutoML for long-tailed image classification."""
+
+__version__ = "0.1.0"
