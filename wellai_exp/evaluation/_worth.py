@@ -1,0 +1,115 @@
+"""What each option of a group was worth: its best trial, and its effect with the other groups held equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from wellai_exp.errors import DataError
+from wellai_exp.evaluation._trials import categorical_columns, check_trials, failed, finished
+
+FloatArray = npt.NDArray[np.float64]
+Effects = dict[str, tuple[float, float]]
+
+_COLUMNS = ("option", "trials", "best", "median", "best_gain", "adjusted_gain", "adjusted_gain_se", "failed")
+
+
+def worth_table(trials: pd.DataFrame, group: str = "imbalance", baseline: str = "none") -> pd.DataFrame:
+    """Compare the options of one group with its baseline.
+
+    The adjusted gain is an option's coefficient against the baseline in ordinary least squares of the objective on the
+    group and, as additive factors, on every other categorical parameter that all finished trials have. It answers a
+    question that the best trials cannot: how the option does with backbone, augmentation and head held equal. Numeric
+    parameters, and categorical ones that only some options have, stay out: they belong to the option. Pruned and failed
+    trials have no objective and take no part, so an option whose bad trials were pruned looks better than it is.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Columns ``number``, ``state``, ``value`` (greater is better), ``seconds``, ``reason`` and the parameters.
+        Trials without a value of `group` are left out.
+    group : str
+        The column whose options are compared.
+    baseline : str
+        The option that the others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        One row an option, best first: ``option``; ``trials``, of any state; ``best`` and ``median`` objective of the
+        finished ones; ``best_gain``, best minus the baseline's best; ``adjusted_gain``; ``adjusted_gain_se``, its
+        standard error; ``failed``, the trials that ended without an objective and were not pruned. Gains are in units
+        of the objective, and 0 for the baseline itself. NaN stands where a number cannot be had: no finished trial, no
+        finished baseline, an effect that cannot be told from another factor's, or (standard error only) no trial to
+        spare for it.
+
+    Raises
+    ------
+    DataError
+        Where the table of trials is unsound or has no such group.
+    """
+    table = check_trials(trials)
+    if group not in table.columns:
+        raise DataError(f"The trials have no group {group!r}; compare one of {', '.join(categorical_columns(table))}.")
+    table = table[table[group].notna()]
+    table = table.assign(**{group: table[group].astype(str)})
+    done = finished(table)
+    values = done.groupby(group)["value"]
+    best, median = values.max(), values.median()
+    effects = _effects(done, group, baseline)
+    no_effect = (np.nan, np.nan)
+    rows = [
+        {
+            "option": option,
+            "trials": len(of_option),
+            "best": best.get(option, np.nan),
+            "median": median.get(option, np.nan),
+            "best_gain": best.get(option, np.nan) - best.get(baseline, np.nan),
+            "adjusted_gain": effects.get(str(option), no_effect)[0],
+            "adjusted_gain_se": effects.get(str(option), no_effect)[1],
+            "failed": int(failed(of_option).sum()),
+        }
+        for option, of_option in table.groupby(group)
+    ]
+    worth = pd.DataFrame(rows, columns=list(_COLUMNS))
+    return worth.sort_values("best", ascending=False, kind="stable", na_position="last", ignore_index=True)
+
+
+def _effects(done: pd.DataFrame, group: str, baseline: str) -> Effects:
+    """Give each option's coefficient against the baseline and its standard error, NaN where not estimable."""
+    options = sorted(set(done[group]))
+    if baseline not in options:
+        return {}
+    others = [name for name in categorical_columns(done) if name != group and done[name].notna().all()]
+    compared = [option for option in options if option != baseline]
+    columns = [np.ones(len(done)), *((done[group] == option).to_numpy(float) for option in compared)]
+    for name in others:
+        levels = done[name].astype(str)
+        columns += [(levels == level).to_numpy(float) for level in sorted(set(levels))[1:]]
+    estimates, errors = _least_squares(np.column_stack(columns), done["value"].to_numpy(float))
+    found = {option: (estimates[1 + place], errors[1 + place]) for place, option in enumerate(compared)}
+    # The baseline is 0 by definition; nothing was estimated, so it has no standard error.
+    return {**found, baseline: (0.0, np.nan)}
+
+
+def _least_squares(design: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fit by ordinary least squares and give each coefficient with its standard error.
+
+    A coefficient of a rank-deficient design has a meaning only if its unit vector lies in the row space (Searle,
+    *Linear Models*, 1971, ch. 5); the others are NaN.
+    """
+    left, sizes, right = np.linalg.svd(design, full_matrices=False)
+    kept = sizes > sizes.max() * max(design.shape) * np.finfo(float).eps
+    left, sizes, right = left[:, kept], sizes[kept], right[kept]
+    estimates = right.T @ ((left.T @ values) / sizes)
+    # 1 on the diagonal of the projection onto the row space: the unit vector lies in it.
+    estimable = np.abs((right**2).sum(axis=0) - 1) < 1e-8
+    spare = len(values) - len(sizes)
+    if spare > 0:
+        residual = values - design @ estimates
+        variance = float(residual @ residual) / spare
+        errors = np.sqrt(variance * ((right / sizes[:, None]) ** 2).sum(axis=0))
+    else:
+        errors = np.full(len(estimates), np.nan)
+    return np.where(estimable, estimates, np.nan), np.where(estimable, errors, np.nan)
