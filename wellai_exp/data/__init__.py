@@ -1,0 +1,55 @@
+"""Where the photographs come from, how they are parted, and how they are read."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wellai_exp.data._base import Listing, Source
+    from wellai_exp.data._build import build_manifest
+    from wellai_exp.data._demo import Demo
+    from wellai_exp.data._feature_store import FeatureStore
+    from wellai_exp.data._folder import ImageFolder
+    from wellai_exp.data._manifest import Manifest
+    from wellai_exp.data._reader import ImageReader, read_image
+    from wellai_exp.data._split import Split
+    from wellai_exp.data._table import ImageTable
+    from wellai_exp.data._yoga82 import Yoga82
+
+_HOMES = {
+    "Demo": "_demo",
+    "FeatureStore": "_feature_store",
+    "ImageFolder": "_folder",
+    "ImageReader": "_reader",
+    "ImageTable": "_table",
+    "Listing": "_base",
+    "Manifest": "_manifest",
+    "Source": "_base",
+    "Split": "_split",
+    "Yoga82": "_yoga82",
+    "build_manifest": "_build",
+    "read_image": "_reader",
+}
+
+__all__ = [
+    "Demo",
+    "FeatureStore",
+    "ImageFolder",
+    "ImageReader",
+    "ImageTable",
+    "Listing",
+    "Manifest",
+    "Source",
+    "Split",
+    "Yoga82",
+    "build_manifest",
+    "read_image",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a member when it is first asked for, so that naming the room stays cheap."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,122 @@
+"""Photographs that are the same but for size, compression or a mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+HashArray = npt.NDArray[np.uint64]
+
+# A 16 x 16 block of frequencies: 256 bits, kept as 4 words of 64.
+WORDS = 4
+_SIDE = 16
+_GREY = 64
+# Distances of one block of rows against all others, so that memory does not grow with the square of the rows.
+_CELLS = 4_000_000
+
+
+def perceptual_hash(grey: npt.NDArray[np.uint8]) -> tuple[HashArray, HashArray]:
+    """Hash what a picture shows, and what its mirror image shows.
+
+    The grey picture is shrunk to 64 x 64, and each of the 16 x 16 lowest frequencies of its cosine transform gives one
+    bit: whether it lies above their median (Zauner, "Implementation and benchmarking of perceptual image hash
+    functions", 2010, the DCT hash, with 256 bits for its 64). The constant term says only how bright the picture is,
+    so its bit is always 0.
+
+    Parameters
+    ----------
+    grey : array of uint8, shape (height, width)
+        Grey levels.
+
+    Returns
+    -------
+    tuple of two arrays of uint64, each of shape (4,)
+        The hash of the picture and of its mirror image.
+    """
+    import cv2
+
+    small = cv2.resize(grey, (_GREY, _GREY), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return _bits(small), _bits(np.ascontiguousarray(small[:, ::-1]))
+
+
+def _bits(small: npt.NDArray[np.float32]) -> HashArray:
+    import cv2
+
+    block = np.asarray(cv2.dct(small))[:_SIDE, :_SIDE].ravel()
+    bits = block > np.median(block[1:])
+    bits[0] = False
+    return np.packbits(bits).view(np.uint64)
+
+
+def _renumber(groups: npt.NDArray[np.int64]) -> IntArray:
+    """Give groups new numbers, 0, 1, …, in the order in which they first appear."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+def exact_groups(sha256: Sequence[str]) -> IntArray:
+    """Group files with the same bytes.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        The group of each file, numbered in order of appearance.
+    """
+    if not len(sha256):
+        return np.zeros(0, np.int64)
+    return _renumber(np.unique(np.asarray(sha256), return_inverse=True)[1].astype(np.int64))
+
+
+def near_duplicate_groups(hashes: HashArray, mirrored: HashArray, threshold: int) -> IntArray:
+    """Group pictures whose hashes, one of them perhaps mirrored, differ in at most `threshold` bits.
+
+    Groups are closed under the relation: where a is like b and b like c, all three are one group.
+
+    Parameters
+    ----------
+    hashes, mirrored : array of uint64, shape (n, 4)
+        What `perceptual_hash` gave for each picture.
+    threshold : int
+        Bits, of 255. Pictures of different things differ in about 128.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        The group of each picture, numbered in order of appearance.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    if not len(hashes):
+        return np.zeros(0, np.int64)
+    both, inverse = np.unique(np.hstack([hashes, mirrored]), axis=0, return_inverse=True)
+    plain, flipped = both[:, :WORDS], both[:, WORDS:]
+    n = len(both)
+    component = np.arange(n)
+    step = max(1, _CELLS // n)
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        near = _distance(plain[rows], plain[start:]) <= threshold
+        # Both ways, because the median of a picture's mirror image differs from its own in a bit or so.
+        near |= _distance(plain[rows], flipped[start:]) <= threshold
+        near |= _distance(flipped[rows], plain[start:]) <= threshold
+        one, other = np.nonzero(near)
+        # Merging after each block keeps no more pairs than one block has.
+        ends = np.concatenate([one + start, np.arange(n)]), np.concatenate([other + start, component])
+        component = connected_components(coo_array((np.ones(len(ends[0]), bool), ends), (n, n)), directed=False)[1]
+        # The first member stands for its group, so that the next block can link to it by index.
+        component = np.unique(component, return_index=True)[1][component]
+    return _renumber(component[inverse.ravel()].astype(np.int64))
+
+
+def _distance(left: HashArray, right: HashArray) -> npt.NDArray[np.uint16]:
+    """Count differing bits, shape (len(left), len(right))."""
+    total = np.zeros((len(left), len(right)), np.uint16)
+    for word in range(WORDS):
+        total += np.bitwise_count(left[:, word, None] ^ right[None, :, word])
+    return total
