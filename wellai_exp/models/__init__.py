@@ -1,0 +1,21 @@
+"""Backbones that turn photographs into features, and heads that turn features into classes."""
+
+from wellai_exp.models._application import Application
+from wellai_exp.models._backbone import Backbone
+from wellai_exp.models._fusion import Fusion
+from wellai_exp.models._heads import CosineHead, FittedHead, Head, LinearHead, MLPHead, Scaler, assemble
+from wellai_exp.models._small_conv import SmallConvNet
+
+__all__ = [
+    "Application",
+    "Backbone",
+    "CosineHead",
+    "FittedHead",
+    "Fusion",
+    "Head",
+    "LinearHead",
+    "MLPHead",
+    "Scaler",
+    "SmallConvNet",
+    "assemble",
+]

@@ -1,0 +1,113 @@
+"""A small convolutional network that learns from nothing on two cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wellai_exp.errors import SettingError
+from wellai_exp.models._backbone import Backbone, check_size
+from wellai_exp.models._pooling import check_pooling, pool
+
+if TYPE_CHECKING:
+    import keras
+
+_STAGES = 4
+_SMALLEST = 32
+# Keras' 0.99 wants hundreds of steps before the moving averages can be used; a small data set has ten an epoch.
+_MOMENTUM = 0.9
+
+
+@dataclass(frozen=True)
+class SmallConvNet(Backbone):
+    """Four stages of plain residual convolutions, always trained from nothing.
+
+    Parameters
+    ----------
+    size : int
+        Height and width of the images in pixels, 32 to 1024.
+    width : int
+        Channels of the first stage, 4 to 128; each later stage has twice as many on half the height and width.
+    depth : int
+        Residual blocks a stage, 1 to 6.
+    pooling : {"avg", "max", "avg_max"}
+        How the last feature map becomes one vector: ``8 * width`` features, or twice as many for ``avg_max``.
+
+    Notes
+    -----
+    Residual blocks after He et al., CVPR 2016 (arXiv 1512.03385), with one 3×3 convolution each and the average-pooled
+    shortcut of He et al., CVPR 2019 (arXiv 1812.01187, ResNet-D). Full convolutions stand here rather than separable
+    ones, which have half the parameters but train no faster on a CPU.
+    """
+
+    size: int = 96
+    width: int = 24
+    depth: int = 1
+    pooling: str = "avg_max"
+
+    def __post_init__(self) -> None:
+        check_size(self.size, _SMALLEST)
+        check_pooling(self.pooling)
+        for setting, value, least, most, usual in (("width", self.width, 4, 128, 24), ("depth", self.depth, 1, 6, 1)):
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise SettingError(
+                    f"backbone.{setting}",
+                    value,
+                    f"it is a whole number from {least} to {most}",
+                    f"set backbone.{setting}={usual}",
+                )
+
+    @property
+    def name(self) -> str:
+        """Width, depth and size, e.g. ``small_conv_24x1_96``."""
+        return f"small_conv_{self.width}x{self.depth}_{self.size}"
+
+    @property
+    def pretrained(self) -> bool:
+        """False: there are no weights of this network to load."""
+        return False
+
+    def weights_digest(self) -> str:
+        """Give ``none``."""
+        return "none"
+
+    def feature_settings(self) -> dict[str, object]:
+        """Give what decides the features, as `Backbone.feature_settings`."""
+        return {"size": self.size, "width": self.width, "depth": self.depth, "pooling": self.pooling}
+
+    def build(self) -> keras.Model:
+        """Make the Keras model with fresh weights, as `Backbone.build`; Keras' global seed decides them."""
+        import keras
+
+        image = keras.Input((self.size, self.size, 3), name="image")
+        x = keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocessing")(image)
+        x = _convolve(x, self.width, 3, strides=2)
+        x = keras.layers.Activation("relu")(x)
+        for stage in range(_STAGES):
+            for block in range(self.depth):
+                x = _residual(x, self.width * 2**stage, halve=stage > 0 and block == 0)
+        return keras.Model(image, pool(x, self.pooling), name=self.name)
+
+
+def _residual(x: keras.KerasTensor, channels: int, *, halve: bool) -> keras.KerasTensor:
+    """Add a normalised convolution to its input, then rectify; `halve` takes every second position."""
+    import keras
+
+    shortcut = x
+    if halve:
+        # "same" leaves an odd size's last row in, as the strided convolution does.
+        shortcut = keras.layers.AveragePooling2D(2, padding="same")(shortcut)
+    if shortcut.shape[-1] != channels:
+        shortcut = _convolve(shortcut, channels, 1)
+    y = _convolve(x, channels, 3, strides=2 if halve else 1)
+    return keras.layers.Activation("relu")(keras.layers.Add()([y, shortcut]))
+
+
+def _convolve(x: keras.KerasTensor, channels: int, kernel: int, strides: int = 1) -> keras.KerasTensor:
+    """Convolve without a bias, which the normalisation after it holds."""
+    import keras
+
+    x = keras.layers.Conv2D(
+        channels, kernel, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal"
+    )(x)
+    return keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
