@@ -1,0 +1,308 @@
+"""Runs: made, found, continued and mended."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wellai_exp.errors import StoreError, WellaiError
+from wellai_exp.tracking._failures import told
+from wellai_exp.tracking._models import log_model
+from wellai_exp.tracking._names import cut, legal_params, legal_tags
+from wellai_exp.tracking._run import ENDINGS, Run, metrics_and_tags
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+    from wellai_exp.tracking._store import Tracking
+
+_PARENT = "mlflow.parentRunId"
+_PAGE = 1_000
+_ENTITIES = 1_000
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run in the store."""
+
+    id: str
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Tracker:
+    """The runs of one experiment.
+
+    Parameters
+    ----------
+    tracking : Tracking
+        The store; it is prepared at the first use. A tracker may be pickled: the copy connects by itself.
+    """
+
+    def __init__(self, tracking: Tracking) -> None:
+        self.tracking = tracking
+
+    def __reduce__(self) -> tuple[type[Tracker], tuple[Tracking]]:
+        return Tracker, (self.tracking,)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment; makes the store where it is missing."""
+        return self.tracking.prepare()
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        _ = self.experiment_id
+        return self.tracking.client()
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        tags: Mapping[str, object] | None = None,
+        resume: str | None = None,
+    ) -> Iterator[Run]:
+        """Write one run: FINISHED after the block, FAILED after an exception, KILLED after Ctrl-C or ``sys.exit``.
+
+        Parameters
+        ----------
+        name : str
+            Run name in MLflow's table.
+        parent : str, optional
+            Run id of the parent; MLflow shows one level well.
+        tags : mapping, optional
+            Tags to search by.
+        resume : str, optional
+            Run id to go on with instead of making a run.
+
+        Yields
+        ------
+        Run
+            What to write into. A run that the block ended with :meth:`Run.finish` keeps that status.
+
+        Raises
+        ------
+        StoreError
+            Where the run to be resumed does not exist, or the store cannot be written.
+        """
+        run = self._start(name, parent, tags or {}, resume)
+        try:
+            yield run
+        except BaseException as error:
+            # The first exception is the one to be seen, whatever else goes wrong while the run is ended.
+            with suppress(WellaiError):
+                if not run.ended:
+                    run.set_tags({"error": cut(f"{type(error).__name__}: {error}", 1_000)})
+                    run.finish("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        if not run.ended:
+            run.finish("FINISHED")
+
+    def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> Run:
+        client = self._client
+        if resume is None:
+            with told(self.tracking.resolved_uri):
+                made = client.create_run(self.experiment_id, run_name=name[:250], tags=_tags(tags, parent))
+            return Run(self.tracking, client, made)
+        with told(self.tracking.resolved_uri):
+            found = client.get_run(resume)
+            if found.info.experiment_id != self.experiment_id or found.info.lifecycle_stage != "active":
+                raise StoreError(
+                    f"The run {resume} cannot be continued: it was deleted, or it is not of the experiment "
+                    f"{self.tracking.experiment}; start a new one."
+                )
+            client.update_run(resume, status="RUNNING")
+        run = Run(self.tracking, client, found)
+        run.set_tags(_tags(tags, parent))
+        return run
+
+    def log_trial(
+        self,
+        name: str,
+        *,
+        parent: str | None = None,
+        tags: Mapping[str, object] | None = None,
+        params: Mapping[str, object] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        texts: Mapping[str, str] | None = None,
+        status: str = "FINISHED",
+        started: float | None = None,
+    ) -> str:
+        """Write a whole run in few calls, after the fact.
+
+        Parameters
+        ----------
+        name, parent, tags
+            As for :meth:`run`.
+        params, metrics : mapping, optional
+            As for :meth:`Run.log_params` and :meth:`Run.log_metrics` at step 0.
+        texts : mapping of str to str, optional
+            Small text files: artifact path to text.
+        status : str
+            How it ended: ``FINISHED``, ``FAILED``, or ``KILLED`` for a pruned trial.
+        started : float, optional
+            When it began, in seconds since 1970, so that MLflow shows its duration.
+
+        Returns
+        -------
+        str
+            Run id.
+        """
+        from mlflow.entities import Param
+
+        if status not in ENDINGS:
+            raise WellaiError(f"A run ends as {', '.join(ENDINGS)}, not as {status!r}.")
+        numbers, bad = metrics_and_tags(metrics or {}, 0)
+        plain = [Param(key, value) for key, value in legal_params(params or {}).items()]
+        start = None if started is None else int(started * 1000)
+        all_tags = _tags({**(tags or {}), **bad}, parent)
+        client = self._client
+        with told(self.tracking.resolved_uri):
+            made = client.create_run(self.experiment_id, start, all_tags, name[:250])
+            run_id = str(made.info.run_id)
+            first = numbers[: _ENTITIES - 100]
+            client.log_batch(run_id, metrics=first, params=plain[:100])
+            for begin in range(100, len(plain), 100):
+                client.log_batch(run_id, params=plain[begin : begin + 100])
+            for begin in range(len(first), len(numbers), _ENTITIES):
+                client.log_batch(run_id, metrics=numbers[begin : begin + _ENTITIES])
+        run = Run(self.tracking, client, made)
+        for path, text in (texts or {}).items():
+            run.log_text(text, path)
+        run.finish(status)
+        return run.id
+
+    def find_run(self, tags: Mapping[str, object], status: str | None = None) -> str | None:
+        """Give the id of the newest run of this experiment that has all these tags, and this status if one is named."""
+        wanted = legal_tags(tags)
+        clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items() if _quotable(value)]
+        if status is not None:
+            clauses.append(f"attributes.status = '{status}'")
+        for run in self._search(" and ".join(clauses), "attributes.start_time DESC"):
+            if all(run.data.tags.get(key) == value for key, value in wanted.items()):
+                return str(run.info.run_id)
+        return None
+
+    def children(self, parent_id: str) -> list[RunRecord]:
+        """Give the runs nested under `parent_id`, oldest first, however many there are."""
+        found = self._search(f"tags.`{_PARENT}` = '{parent_id}'", "attributes.start_time ASC")
+        return [_record(run) for run in found]
+
+    def get(self, run_id: str) -> RunRecord:
+        """Give what is known of one run."""
+        with told(self.tracking.resolved_uri):
+            return _record(self._client.get_run(run_id))
+
+    def _search(self, clause: str, order: str) -> Iterator[MlflowRun]:
+        token: str | None = None
+        while True:
+            with told(self.tracking.resolved_uri):
+                page = self._client.search_runs(
+                    [self.experiment_id], clause, max_results=_PAGE, order_by=[order], page_token=token
+                )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def reconcile(self, parent_id: str, finished: Callable[[Mapping[str, str]], bool]) -> int:
+        """End the runs that a killed process left RUNNING: `parent_id` and those nested under it.
+
+        Call it when no worker of that parent is at work.
+
+        Parameters
+        ----------
+        parent_id : str
+            Run id.
+        finished : callable
+            Gets a run's tags and says whether its work was done: then it becomes FINISHED, otherwise KILLED.
+
+        Returns
+        -------
+        int
+            Number of runs ended.
+        """
+        mended = 0
+        for run in [self.get(parent_id), *self.children(parent_id)]:
+            if run.status not in ENDINGS:
+                with told(self.tracking.resolved_uri):
+                    self._client.set_terminated(run.id, "FINISHED" if finished(run.tags) else "KILLED")
+                mended += 1
+        return mended
+
+    def log_model(
+        self,
+        run: Run | str,
+        model: keras.Model,
+        *,
+        class_names: Sequence[str],
+        size: int,
+        metadata: Mapping[str, object] | None = None,
+    ) -> str:
+        """Keep a trained model with its labels and checksums, linked to its run.
+
+        Parameters
+        ----------
+        run : Run or str
+            The run that made it, or its id.
+        model : keras.Model
+            float32 ``[batch, size, size, 3]`` to float32 ``[batch, classes]``. Its optimizer is not kept.
+        class_names : sequence of str
+            Label of each output.
+        size : int
+            Side of the input in pixels.
+        metadata : mapping, optional
+            Plain values that whoever loads the model needs.
+
+        Returns
+        -------
+        str
+            ``models:/m-…``, to be registered or resolved.
+        """
+        run_id = run if isinstance(run, str) else run.id
+        return log_model(
+            self.tracking, self._client, self.experiment_id, run_id, model, tuple(class_names), size, metadata or {}
+        )
+
+
+def _tags(tags: Mapping[str, object], parent: str | None) -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "unknown"  # A container's user may have no name.
+    source = {
+        "mlflow.user": user,
+        "mlflow.source.name": Path(sys.argv[0]).name or "python",
+        "mlflow.source.type": "LOCAL",
+    }
+    nested = {} if parent is None else {_PARENT: parent}
+    return legal_tags({**source, **tags, **nested})
+
+
+def _quotable(value: str) -> bool:
+    """Whether MLflow's filter takes the value between quotes; the others are compared here."""
+    return value.isprintable() and not set(value) & set("'\"`\\%") and len(value) < 500
+
+
+def _record(run: MlflowRun) -> RunRecord:
+    return RunRecord(
+        id=str(run.info.run_id),
+        name=str(run.info.run_name),
+        status=str(run.info.status),
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+    )
