@@ -1,0 +1,77 @@
+"""The search space: conditional arguments, pinned keys, covering points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wellai_exp.errors import SettingError
+from wellai_exp.search import Choice, Distribution, Integers, Interval, Space
+
+OWN: dict[tuple[str, str], dict[str, Distribution]] = {
+    ("imbalance", "smote"): {"k_neighbors": Integers(1, 9)},
+    ("imbalance", "adasyn"): {"k_neighbors": Integers(2, 4)},
+    ("head", "linear"): {"l2": Interval(1e-5, 1e-1, log=True)},
+}
+
+
+def own(group: str, option: str) -> Mapping[str, Distribution]:
+    return OWN.get((group, option), {})
+
+
+def make(pinned: frozenset[str] = frozenset()) -> Space:
+    dimensions = {"imbalance": Choice(("none", "smote", "adasyn")), "backbone": Choice(("a", "b"))}
+    return Space(dimensions, own, {"imbalance": "none", "head": "linear"}, pinned)
+
+
+def suggest(space: Space, **fixed: object) -> list[str]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.enqueue_trial(fixed)
+    return space.suggest(study.ask())
+
+
+def test_an_options_own_arguments_are_searched_only_beside_it() -> None:
+    assert [line.split("=")[0] for line in suggest(make(), imbalance="none")] == ["imbalance", "head.l2", "backbone"]
+    assert "imbalance.k_neighbors=3" in suggest(make(), imbalance="smote", **{"imbalance.smote.k_neighbors": 3})
+    assert "imbalance.k_neighbors=2" in suggest(make(), imbalance="adasyn", **{"imbalance.adasyn.k_neighbors": 2})
+
+
+def test_a_pinned_group_is_left_to_the_command_and_its_arguments_are_still_searched() -> None:
+    space = Space({"imbalance": Choice(("none",))}, own, {"imbalance": "smote"}, frozenset({"imbalance"}))
+    assert [line.split("=")[0] for line in suggest(space)] == ["imbalance.k_neighbors"]
+
+
+def test_a_pinned_argument_is_not_searched() -> None:
+    keys = [line.split("=")[0] for line in suggest(make(frozenset({"imbalance.k_neighbors"})), imbalance="smote")]
+    assert "imbalance.k_neighbors" not in keys
+
+
+def test_nothing_left_to_search_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"search\.space"):
+        Space({"imbalance": Choice(("none",))}, own, {}, frozenset({"imbalance"}))
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(0, 100))
+def test_covering_points_show_every_option_in_as_few_points_as_possible(sizes: list[int], seed: int) -> None:
+    dimensions = {
+        f"g{index}": Choice(tuple(f"o{option}" for option in range(size))) for index, size in enumerate(sizes)
+    }
+    points = Space(dimensions, own, {}).cover(seed)
+    assert len(points) == max(sizes)
+    for key, choice in dimensions.items():
+        assert {point[key] for point in points} == set(choice.values)
+
+
+@given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3))
+def test_a_suggested_number_survives_as_text(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    if low == high:
+        return
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trial = study.ask()
+    text = Interval(low, high).suggest(trial, "x")
+    assert float(text) == trial.params["x"]
