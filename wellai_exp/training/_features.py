@@ -1,0 +1,130 @@
+"""Features of a manifest's images, from frozen backbones, through the store on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wellai_exp.augmentation import Policy
+from wellai_exp.data import FeatureStore, ImageReader, Manifest
+from wellai_exp.models import Backbone
+
+Array = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+BATCH_SIZE = 64
+
+logger = logging.getLogger(__name__)
+
+
+def traced(model: Any) -> Callable[[Any], Any]:
+    """Give a model's inference as one traced function of uint8 images; ``model.predict`` costs more a batch.
+
+    One signature for any number of images, so that a short last batch is not traced again; never XLA, which is several
+    times slower than oneDNN for such networks on a CPU.
+    """
+    import tensorflow as tf
+
+    size = model.inputs[0].shape[1]
+    signature = [tf.TensorSpec((None, size, size, 3), tf.uint8)]
+    run: Callable[[Any], Any] = tf.function(
+        lambda images: model(tf.cast(images, tf.float32), training=False), input_signature=signature, jit_compile=False
+    )
+    return run
+
+
+class BackboneFeatures:
+    """Features [n, D] of any rows of a manifest, each computed once for all sweeps.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The images.
+    store : FeatureStore
+        Where features are kept.
+    resize : {"stretch", "crop", "pad"}
+        How an image is brought to the backbone's square input.
+    memory_gb : float
+        How much of them may be held in memory; beyond it the oldest are read from disk again.
+    """
+
+    def __init__(self, manifest: Manifest, store: FeatureStore, resize: str, memory_gb: float) -> None:
+        self.manifest = manifest
+        self.computed = 0
+        self._store = store
+        self._resize = resize
+        self._budget = int(memory_gb * 2**30)
+        self._held: OrderedDict[tuple[str, bytes], Array] = OrderedDict()
+        self._keys = [str(key) for key in manifest.frame["sha256"]]
+        self._paths = [manifest.root / str(path) for path in manifest.frame["path"]]
+
+    def rows(self, backbone: Backbone, policy: Policy, view: int, rows: Rows, scope: Rows) -> Array:
+        """Give the features of one view of `rows`, the members of a fusion side by side.
+
+        Parameters
+        ----------
+        backbone : Backbone
+            With its weights.
+        policy : Policy
+            Whose view is meant.
+        view : int
+            0 for the image itself.
+        rows : numpy.ndarray
+            int [n], rows of the manifest.
+        scope : numpy.ndarray
+            int [m], sorted; the rows that will be asked for in turn, `rows` among them. They are computed and held
+            together.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 [n, D].
+        """
+        picked = np.searchsorted(scope, rows)
+        parts = [self._member(member, policy, view, scope)[picked] for member in backbone.members]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _space(self, member: Backbone, policy: Policy, view: int) -> str:
+        parts = (member.feature_key(), str(member.size), self._resize, policy.view_key(view))
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:24]
+
+    def _member(self, member: Backbone, policy: Policy, view: int, rows: Rows) -> Array:
+        space = self._space(member, policy, view)
+        held = (space, hashlib.sha256(np.ascontiguousarray(rows).tobytes()).digest())
+        if held in self._held:
+            self._held.move_to_end(held)
+            return self._held[held]
+        keys = [self._keys[row] for row in rows]
+        # Building a network takes a second; the features on disk know their width without it.
+        table = self._store.get(
+            space,
+            keys,
+            lambda wanted: self._compute(member, policy, view, [int(rows[index]) for index in wanted]),
+            self._store.known_dim(space) or int(member.build().output_shape[-1]),
+            f"{member.name}, {policy.name} view {view}" if view else member.name,
+            names=[str(self._paths[row]) for row in rows],
+        )
+        self.computed += table.computed
+        features = table.gather(np.arange(len(rows)))
+        self._hold(held, features)
+        return features
+
+    def _hold(self, key: tuple[str, bytes], features: Array) -> None:
+        self._held[key] = features
+        while len(self._held) > 1 and sum(part.nbytes for part in self._held.values()) > self._budget:
+            self._held.popitem(last=False)
+
+    def _compute(self, member: Backbone, policy: Policy, view: int, rows: Sequence[int]) -> Iterator[Array]:
+        forward = traced(member.build())
+        reader = ImageReader([self._paths[row] for row in rows], member.size, self._resize, batch_size=BATCH_SIZE)
+        done = 0
+        for images in reader:
+            keys = [self._keys[row] for row in rows[done : done + len(images)]]
+            done += len(images)
+            seen = policy.view(images, view, keys) if view else images
+            yield np.asarray(forward(seen), np.float32)
