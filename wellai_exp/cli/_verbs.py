@@ -1,0 +1,146 @@
+"""What can be typed: the verbs, their plain arguments, and the keys those stand for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wellai_exp.errors import WellaiError
+
+# Hydra's own flags that are followed by a value.
+_HYDRA_VALUE_FLAGS = frozenset(
+    [
+        "--cfg",
+        "-c",
+        "--package",
+        "-p",
+        "--info",
+        "-i",
+        "--config-path",
+        "-cp",
+        "--config-name",
+        "-cn",
+        "--config-dir",
+        "-cd",
+        "--experimental-rerun",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing to do.
+
+    Parameters
+    ----------
+    summary : str
+        A line for the help.
+    examples : tuple of str
+        Commands to copy.
+    positional : str or None
+        The key that the argument without a name stands for.
+    flags : mapping
+        Flag -> the key it stands for; each takes a value.
+    trains : bool
+        Whether the options that make up a trial apply.
+    """
+
+    summary: str
+    examples: tuple[str, ...]
+    positional: str | None = None
+    flags: Mapping[str, str] = field(default_factory=dict)
+    trains: bool = False
+
+
+VERBS: dict[str, Verb] = {
+    "sweep": Verb(
+        "search an experiment, evaluate the best on the test split, register it",
+        (
+            "wellai-exp sweep experiment=demo",
+            "wellai-exp sweep experiment=demo search.n_trials=100 imbalance=smote",
+            "wellai-exp sweep --multirun experiment=demo search=tpe,random",
+        ),
+        trains=True,
+    ),
+    "train": Verb(
+        "run one configuration: cross-validate, fit, evaluate on the test split",
+        (
+            "wellai-exp train experiment=demo imbalance=balanced_softmax",
+            "wellai-exp train data=folder data.root=photos backbone=mobilenet_v2 register=true",
+        ),
+        trains=True,
+    ),
+    "evaluate": Verb(
+        "evaluate a registered model, a run or a .keras file on a data set's test split",
+        ("wellai-exp evaluate demo@challenger", "wellai-exp evaluate demo@champion data=folder data.root=photos"),
+        positional="model",
+    ),
+    "promote": Verb(
+        "make a registered version the champion",
+        ("wellai-exp promote demo", "wellai-exp promote demo --version 3 --reason 'better on warriors'"),
+        positional="model",
+        flags={"--version": "version", "--reason": "reason"},
+    ),
+    "rollback": Verb(
+        "give the champion's place back to the version before it",
+        ("wellai-exp rollback demo --reason 'slower in the browser'",),
+        positional="model",
+        flags={"--reason": "reason"},
+    ),
+    "ui": Verb(
+        "open MLflow's pages on this machine over the right store",
+        ("wellai-exp ui", "wellai-exp ui --port 5001"),
+        flags={"--port": "port"},
+    ),
+}
+
+
+class UsageError(WellaiError):
+    """The command line itself is off."""
+
+
+def find_verb(name: str) -> Verb:
+    """Give the verb of that name, or say which there are."""
+    if name in VERBS:
+        return VERBS[name]
+    close = difflib.get_close_matches(name, VERBS, n=1)
+    hint = f"did you mean `wellai-exp {close[0]}`" if close else "type `wellai-exp --help`"
+    raise UsageError(f"{name}: there is no such verb; {hint}? There are {', '.join(VERBS)}.")
+
+
+def quote(value: str) -> str:
+    """Write any text as a value in Hydra's override grammar."""
+    escaped = value.replace("\\", "\\\\") if value.endswith("\\") or "\\'" in value else value
+    return "'" + escaped.replace("'", "\\'") + "'"
+
+
+def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
+    """Turn a verb's plain arguments into overrides; Hydra's own flags and overrides pass as they are.
+
+    Raises
+    ------
+    UsageError
+        For an argument that means nothing here.
+    """
+    verb, result, position = find_verb(name), [], 0
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        flag, _, attached = argument.partition("=")
+        if flag in verb.flags:
+            if not attached and not waiting:
+                raise UsageError(f"{flag}: it needs a value; type {flag} VALUE.")
+            result.append(f"{verb.flags[flag]}={quote(attached or waiting.pop(0))}")
+        elif argument in _HYDRA_VALUE_FLAGS and waiting:
+            result += [argument, waiting.pop(0)]
+        elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
+            result.append(argument)
+        elif verb.positional and position == 0:
+            position = 1
+            result.append(f"{verb.positional}={quote(argument)}")
+        else:
+            raise UsageError(
+                f"{argument}: this is neither KEY=VALUE nor a known flag; type `wellai-exp {name} --help`."
+            )
+    return result

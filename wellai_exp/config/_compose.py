@@ -1,0 +1,104 @@
+"""Compose a trial: the command's config once more, with the trial's overrides after the command's own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from wellai_exp.config._door import SPACE_KEY
+from wellai_exp.config._grammar import parse_distribution
+from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.search import Distribution, Search, Space
+
+# What a trial may not change: the data are one for all, and the rest is about the search and not about its trials.
+_UNSEARCHABLE = ("data", "split", "search", "tracking", "paths", "experiment", "hydra", "seed", "name", "regime")
+
+
+class Composer:
+    """Composes trials of the command that is running.
+
+    Parameters
+    ----------
+    config_name : str
+        The verb's primary config.
+    overrides : sequence of str
+        The command's own overrides.
+    """
+
+    def __init__(self, config_name: str, overrides: Sequence[str]) -> None:
+        self.config_name = config_name
+        self.overrides = tuple(overrides)
+        self.options = cache(self._options)
+
+    @classmethod
+    def running(cls) -> Composer:
+        """Give the composer of the command that Hydra runs now."""
+        hydra = HydraConfig.get()
+        return cls(str(hydra.job.config_name), list(hydra.overrides.task))
+
+    def trial(self, overrides: Sequence[str]) -> DictConfig:
+        """Compose the command's config with a trial's overrides.
+
+        Raises
+        ------
+        TrialFailed
+            Where they do not compose.
+        """
+        try:
+            return compose(self.config_name, overrides=[*self.overrides, *overrides])
+        except (HydraException, OmegaConfBaseException) as error:
+            raise TrialFailed(f"its overrides do not compose ({' '.join(str(error).split())})") from error
+
+    def chosen(self, overrides: Sequence[str]) -> dict[str, str]:
+        """Give the option chosen in each config group, after a trial's overrides."""
+        choices = {str(group): str(option) for group, option in HydraConfig.get().runtime.choices.items()}
+        for override in overrides:
+            key, _, value = override.partition("=")
+            if key in choices:
+                choices[key] = value
+        return {group: option for group, option in choices.items() if not group.startswith("hydra/")}
+
+    def reproduce(self, overrides: Sequence[str]) -> str:
+        """Give the one line that runs a trial again on its own."""
+        return shlex.join(["wellai-exp", "train", *self._meant_for_train(), *overrides])
+
+    def _meant_for_train(self) -> list[str]:
+        return [
+            override for override in self.overrides if not override.lstrip("+~").startswith(("register=", "profile="))
+        ]
+
+    def _options(self, group: str, option: str) -> Mapping[str, Distribution]:
+        """Give the space that an option brings along."""
+        cfg = self.trial([f"{group}={option}"])
+        node = OmegaConf.select(cfg, f"{group}.{SPACE_KEY}") or {}
+        return {str(key): parse_distribution(f"{group}.{SPACE_KEY}.{key}", value) for key, value in node.items()}
+
+    def space(self, search: Search) -> Space:
+        """Make the search space: what the experiment names, less what the command has fixed.
+
+        Raises
+        ------
+        SettingError
+            Where a key does not exist or may not be searched.
+        """
+        choices = HydraConfig.get().runtime.choices
+        dimensions: dict[str, Distribution] = {}
+        for key, text in search.space.items():
+            if str(key).split(".")[0] in _UNSEARCHABLE:
+                raise SettingError(
+                    f"search.space.{key}",
+                    text,
+                    "this key is the same for all trials of a sweep",
+                    "search another one, or use --multirun",
+                )
+            dimensions[str(key)] = parse_distribution(f"search.space.{key}", text)
+        pinned = frozenset(override.lstrip("+~").split("=", 1)[0] for override in self.overrides)
+        groups = {str(group): str(choices[group]) for group in search.conditional}
+        return Space(dimensions, self.options, groups, pinned)

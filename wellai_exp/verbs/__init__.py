@@ -1,0 +1,1 @@
+"""One module a verb; each has ``run(cfg)``, and only here does config become objects."""

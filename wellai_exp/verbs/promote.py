@@ -1,0 +1,38 @@
+"""Make a registered version the champion."""
+
+from __future__ import annotations
+
+import getpass
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from wellai_exp.errors import SettingError
+from wellai_exp.tracking import Registry
+from wellai_exp.verbs._workbench import open_tracker
+
+
+def _version(value: object) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(str(value))
+    except ValueError:
+        raise SettingError(
+            "version", value, "a version is a whole number", "leave it out for the challenger, or type --version 1"
+        ) from None
+
+
+def run(cfg: DictConfig) -> None:
+    """Move the alias and record who, when, from which version and why."""
+    registry = Registry(open_tracker(cfg).tracking)
+    done = registry.promote(
+        str(cfg.model),
+        _version(cfg.version),
+        who=getpass.getuser(),
+        reason=str(cfg.reason or "no reason given"),
+        alias=str(cfg.alias),
+    )
+    console = Console()
+    console.print(f"{done.name} version {done.version} is now {done.alias} (before: {done.previous or 'none'})")
+    console.print(f"undo it with [bold]wellai-exp rollback {done.name}[/bold]")

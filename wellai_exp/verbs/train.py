@@ -1,0 +1,40 @@
+"""Run one configuration: cross-validate it, fit it, evaluate it on the test split."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from wellai_exp.config import Composer
+from wellai_exp.verbs._provenance import provenance
+from wellai_exp.verbs._screen import metrics_table
+from wellai_exp.verbs._trial import run_name
+from wellai_exp.verbs._winner import fit_and_evaluate, log_winner, register
+from wellai_exp.verbs._workbench import Workbench, make_choices, trial_params
+
+
+def run(cfg: DictConfig) -> None:
+    """Train the composed configuration and log it as a run of its own."""
+    bench, composer = Workbench.open(cfg), Composer.running()
+    reproduce = composer.reproduce(())
+    tags = {
+        **provenance(int(cfg.seed)),
+        "wellai.kind": "train",
+        "wellai.data_digest": bench.manifest.digest,
+        "wellai.reproduce": reproduce,
+    }
+    with bench.tracker.run(run_name(cfg, (), composer, None), tags=tags) as run_:
+        run_.log_params({**composer.chosen(()), **trial_params(cfg)})
+        run_.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+        bench.log_data(run_)
+        result = bench.task.cross_validate(make_choices(cfg))
+        cross_validated = {f"cv/{metric}": value for metric, value in result.metrics.items()}
+        run_.log_metrics(cross_validated)
+        winner = fit_and_evaluate(bench, cfg)
+        uri = log_winner(bench, run_, winner, reproduce)
+        version = register(bench, run_, uri, winner, tags) if cfg.register else None
+    console = Console()
+    console.print(metrics_table({**cross_validated, **{f"test/{name}": value for name, value in winner.test.items()}}))
+    console.print(f"run {run_.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
+    if version is not None:
+        console.print(f"registered as {cfg.tracking.registered_name} version {version} ({cfg.tracking.alias})")

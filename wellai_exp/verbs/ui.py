@@ -1,0 +1,22 @@
+"""Open MLflow's pages on this machine over the right store."""
+
+from __future__ import annotations
+
+import subprocess
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from wellai_exp.errors import WellaiError
+from wellai_exp.tracking import server_command, server_environment
+from wellai_exp.verbs._workbench import open_tracker
+
+
+def run(cfg: DictConfig) -> None:
+    """Serve until Ctrl-C."""
+    tracker = open_tracker(cfg)
+    command = server_command(tracker.tracking, host=str(cfg.host), port=int(cfg.port))
+    Console().print(f"MLflow on [bold]http://{cfg.host}:{cfg.port}[/bold]; Ctrl-C ends it")
+    status = subprocess.run(command, check=False, env=server_environment()).returncode  # noqa: S603
+    if status not in (0, 130, 143, -2, -15):
+        raise WellaiError(f"port={cfg.port}: MLflow's server ended with status {status}; type --port 5001 for another.")
