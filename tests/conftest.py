@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("place",)
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

@@ -42,3 +42,5 @@ def prepare_tensorflow() -> None:
         # Without it, the sums of a parallel reduction may come out in another order from run to run.
         tf.config.experimental.enable_op_determinism()
         tf.constant(0.0)
+    # Each trial traces a function of its own, and TensorFlow would warn that this costs time.
+    tf.get_logger().setLevel("ERROR")

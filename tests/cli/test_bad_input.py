@@ -13,6 +13,7 @@ import pytest
 
 from wellai_exp.cli import main
 
+TINY = ["data.n_images=80", "data.ratio=2", "data.size=32"]
 QUICK = ["backbone=small_conv", "backbone.size=32"]
 
 
@@ -67,11 +68,17 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "long tail": (["train", "data.long_tail=0.5"], r"data\.long_tail=0\.5: "),
     "trials": (["sweep", "search.n_trials=0"], r"search\.n_trials=0: "),
     "trials as text": (["sweep", "search.n_trials=many"], r"search\.n_trials=many: "),
-    "space grammar": (["sweep", "search.space.imbalance='choice(none'"], r"search\.space\.imbalance=.*grammar"),
-    "space of one value": (["sweep", "search.space.imbalance=none"], r"search\.space\.imbalance=none: .*choice"),
+    "space grammar": (
+        ["sweep", "experiment=demo", "search.space.imbalance='choice(none'"],
+        r"search\.space\.imbalance=.*grammar",
+    ),
+    "space of one value": (
+        ["sweep", "experiment=demo", "search.space.imbalance=none"],
+        r"search\.space\.imbalance=none: .*choice",
+    ),
     "space over data": (["sweep", "+search.space.split='choice(a,b)'"], r"search\.space\.split=.*multirun"),
     "no space": (["sweep", "search.conditional=[]"], r"search\.space=.*nothing is left"),
-    "sampler": (["sweep", "+search.sampler.nonsense=1", "search.space={head.l2: 'interval(0,1)'}"], r"search\.sampler"),
+    "sampler": (["sweep", "experiment=demo", "+search.sampler.nonsense=1", *TINY], r"search\.sampler"),
     "foreign target": (["train", "imbalance._target_=os.system"], r"imbalance\._target_=os\.system: only classes"),
     "deep target": (["train", "imbalance._target_=wellai_exp.paths.os.getcwd"], r"imbalance\._target_=.*only classes"),
     "neighbours": (["train", "imbalance=smote", "imbalance.k_neighbors=0"], r"imbalance\.k_neighbors=0: "),
@@ -159,7 +166,7 @@ def test_a_store_that_cannot_be_written(
 def test_damaged_databases(
     photos: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    command = ["sweep", "data=folder", f"data.root={photos}", *QUICK, "search.space={head.l2: 'interval(0,1)'}"]
+    command = ["sweep", "data=folder", f"data.root={photos}", *QUICK, "+search.space.head.l2='interval(0,1)'"]
     (tmp_path / "mlruns").mkdir()
     for name in ("study.db", "mlflow.db"):
         (tmp_path / "mlruns" / name).write_bytes(b"not a database" * 100)

@@ -28,7 +28,7 @@ def fitted(head: Head, dim: int = 7, classes: int = 4, seed: int = 0) -> FittedH
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=part.shape).astype(np.float32) for part in head.initial(1, dim, classes, seed)]
     scaler = Scaler.fit(head.scaling, rng.normal(2.0, 3.0, (50, dim)).astype(np.float32))
-    kernel = np.asarray(head.kernel(weights), np.float32)[0]
+    kernel = np.asarray(head.class_vectors(weights), np.float32)[0].T
     return FittedHead(head, scaler, tuple(part[0] for part in weights[:-2]), kernel, weights[-1][0, 0])
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
+
+from wellai_exp.paths import shipped_dir
 
 
 def _chain(error: BaseException) -> str:
@@ -54,5 +57,20 @@ def _composition(text: str) -> str:
         r"Could not append value to config. An item is already at '([^']+)'", text
     )
     if unknown:
-        return f"{unknown.group(1)}: there is no such setting; --cfg job in place of it shows them all."
+        return f"{unknown.group(1)}: there is no such setting; {_suggestion(unknown.group(1))}."
     return f"{' '.join(text.split())}; --cfg job shows the settings that there are."
+
+
+def _known_settings() -> set[str]:
+    """Collect the settings of all shipped options, from the names of files and the keys at their left margin."""
+    known: set[str] = set()
+    for file in shipped_dir("conf").rglob("*.yaml"):
+        group = file.parent.name if file.parent != shipped_dir("conf") else ""
+        keys = re.findall(r"^(\w+):", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        known |= {group, *(f"{group}.{key}" if group else key for key in keys if not key.startswith("_"))}
+    return known - {"", "defaults", "hydra"}
+
+
+def _suggestion(setting: str) -> str:
+    close = difflib.get_close_matches(setting, _known_settings(), n=1, cutoff=0.7)
+    return f"did you mean {close[0]}? --cfg job shows them all" if close else "--cfg job shows those there are"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from hydra import compose
@@ -19,6 +19,15 @@ from wellai_exp.search import Distribution, Search, Space
 
 # What a trial may not change: the data are one for all, and the rest is about the search and not about its trials.
 _UNSEARCHABLE = ("data", "split", "search", "tracking", "paths", "experiment", "hydra", "seed", "name", "regime")
+
+
+def _dotted(node: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Give a space's keys in full: the command line nests ``search.space.head.l2`` where YAML may write ``head.l2``."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 class Composer:
@@ -90,15 +99,19 @@ class Composer:
         """
         choices = HydraConfig.get().runtime.choices
         dimensions: dict[str, Distribution] = {}
-        for key, text in search.space.items():
-            if str(key).split(".")[0] in _UNSEARCHABLE:
+        for key, text in _dotted(search.space):
+            if key.split(".")[0] in _UNSEARCHABLE:
                 raise SettingError(
                     f"search.space.{key}",
                     text,
                     "this key is the same for all trials of a sweep",
                     "search another one, or use --multirun",
                 )
-            dimensions[str(key)] = parse_distribution(f"search.space.{key}", text)
+            dimensions[key] = parse_distribution(f"search.space.{key}", text)
         pinned = frozenset(override.lstrip("+~").split("=", 1)[0] for override in self.overrides)
-        groups = {str(group): str(choices[group]) for group in search.conditional}
-        return Space(dimensions, self.options, groups, pinned)
+        groups = {str(group): str(option) for group, option in choices.items() if group in dimensions}
+        groups |= {str(group): str(choices[group]) for group in search.conditional}
+        own = frozenset(str(group) for group in search.conditional)
+        return Space(
+            dimensions, lambda group, option: self.options(group, option) if group in own else {}, groups, pinned
+        )

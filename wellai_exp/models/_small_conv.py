@@ -12,7 +12,8 @@ from wellai_exp.models._pooling import check_pooling, pool
 if TYPE_CHECKING:
     import keras
 
-_STAGES = 4
+# Channels of the stages, in units of the width; the first halves the image by its stride.
+_STAGES = (1, 2, 3, 4, 6)
 _SMALLEST = 32
 # Keras' 0.99 wants hundreds of steps before the moving averages can be used; a small data set has ten an epoch.
 _MOMENTUM = 0.9
@@ -20,24 +21,24 @@ _MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class SmallConvNet(Backbone):
-    """Four stages of plain residual convolutions, always trained from nothing.
+    """Five stages of plain convolutions, always trained from nothing.
 
     Parameters
     ----------
     size : int
         Height and width of the images in pixels, 32 to 1024.
     width : int
-        Channels of the first stage, 4 to 128; each later stage has twice as many on half the height and width.
+        Channels of the first stage, 4 to 128; the later ones have 2, 3, 4 and 6 times as many.
     depth : int
-        Residual blocks a stage, 1 to 6.
+        Convolutions in each of the three middle stages, 1 to 6.
     pooling : {"avg", "max", "avg_max"}
-        How the last feature map becomes one vector: ``8 * width`` features, or twice as many for ``avg_max``.
+        How the last feature map becomes one vector: ``6 * width`` features, or twice as many for ``avg_max``.
 
     Notes
     -----
-    Residual blocks after He et al., CVPR 2016 (arXiv 1512.03385), with one 3×3 convolution each and the average-pooled
-    shortcut of He et al., CVPR 2019 (arXiv 1812.01187, ResNet-D). Full convolutions stand here rather than separable
-    ones, which have half the parameters but train no faster on a CPU.
+    3×3 convolutions, batch normalisation, ReLU and max-pooling, after Simonyan and Zisserman, ICLR 2015 (arXiv
+    1409.1556). From a thousand images and in a dozen epochs this learns far more than a residual network of the same
+    size. Full convolutions stand here rather than separable ones, which train no faster on a CPU.
     """
 
     size: int = 96
@@ -81,33 +82,20 @@ class SmallConvNet(Backbone):
 
         image = keras.Input((self.size, self.size, 3), name="image")
         x = keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocessing")(image)
-        x = _convolve(x, self.width, 3, strides=2)
-        x = keras.layers.Activation("relu")(x)
-        for stage in range(_STAGES):
-            for block in range(self.depth):
-                x = _residual(x, self.width * 2**stage, halve=stage > 0 and block == 0)
+        x = _convolve(x, self.width, strides=2)
+        for factor in _STAGES[1:-1]:
+            for _ in range(self.depth):
+                x = _convolve(x, factor * self.width)
+            x = keras.layers.MaxPooling2D(2)(x)
+        x = _convolve(x, _STAGES[-1] * self.width)
         return keras.Model(image, pool(x, self.pooling), name=self.name)
 
 
-def _residual(x: keras.KerasTensor, channels: int, *, halve: bool) -> keras.KerasTensor:
-    """Add a normalised convolution to its input, then rectify; `halve` takes every second position."""
-    import keras
-
-    shortcut = x
-    if halve:
-        # "same" leaves an odd size's last row in, as the strided convolution does.
-        shortcut = keras.layers.AveragePooling2D(2, padding="same")(shortcut)
-    if shortcut.shape[-1] != channels:
-        shortcut = _convolve(shortcut, channels, 1)
-    y = _convolve(x, channels, 3, strides=2 if halve else 1)
-    return keras.layers.Activation("relu")(keras.layers.Add()([y, shortcut]))
-
-
-def _convolve(x: keras.KerasTensor, channels: int, kernel: int, strides: int = 1) -> keras.KerasTensor:
-    """Convolve without a bias, which the normalisation after it holds."""
+def _convolve(x: keras.KerasTensor, channels: int, strides: int = 1) -> keras.KerasTensor:
+    """Convolve (without a bias, which the normalisation holds), normalise, rectify."""
     import keras
 
     x = keras.layers.Conv2D(
-        channels, kernel, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal"
+        channels, 3, strides=strides, padding="same", use_bias=False, kernel_initializer="he_normal"
     )(x)
-    return keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
+    return keras.layers.Activation("relu")(keras.layers.BatchNormalization(momentum=_MOMENTUM)(x))

@@ -38,7 +38,7 @@ class Search:
     objective : str
         The metric to maximise, without its ``cv/`` prefix and ``_mean`` suffix.
     space : mapping
-        Override key -> distribution in Hydra's grammar.
+        Override key -> distribution in Hydra's grammar; may be nested.
     conditional : list of str
         Config groups whose chosen option's own ``_space_`` is searched too.
     baseline : mapping
@@ -54,7 +54,7 @@ class Search:
     sampler: Callable[..., Any]
     n_trials: int = 60
     objective: str = "auc_pr_macro"
-    space: Mapping[str, str] = field(default_factory=dict)
+    space: Mapping[str, Any] = field(default_factory=dict)
     conditional: list[str] = field(default_factory=list)
     baseline: Mapping[str, str] = field(default_factory=dict)
     cover: bool = True

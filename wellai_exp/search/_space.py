@@ -67,8 +67,7 @@ class Space:
     conditional : callable
         Gives, for a config group and the option chosen in it, the distributions of that option's own arguments.
     groups : mapping
-        Config group -> the option it has when the search does not choose; only these groups' options are asked for
-        their own arguments.
+        Config group -> the option it has when the search does not choose.
     pinned : frozenset of str
         Keys that the command line has fixed; they are not searched.
     """

@@ -146,7 +146,8 @@ class Tracking:
         path = self.store / "mlflow.lock"
         try:
             ensure_dir(self.store, "paths.store")
-            with FileLock(path, timeout=_LOCK_SECONDS):
+            # One lock a process, so that whoever holds it may ask for it again: the first use prepares the store.
+            with FileLock(path, timeout=_LOCK_SECONDS, is_singleton=True):
                 yield
         except Timeout as error:
             raise StoreError(
@@ -219,7 +220,9 @@ class Tracking:
         client = self.client()
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
-            return str(client.create_experiment(self.experiment, artifact_location=self.artifact_location))
+            # Without this kind MLflow opens the experiment in its pages for language models.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(client.create_experiment(self.experiment, artifact_location=self.artifact_location, tags=kind))
         if found.lifecycle_stage != "active":
             raise SettingError(
                 "tracking.experiment",

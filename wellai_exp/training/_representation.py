@@ -51,11 +51,11 @@ class Representation:
     """
 
     augmentation: Policy
-    epochs: int = 30
+    epochs: int = 12
     batch_size: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
     memory_gb: float = 4.0
 
     def __post_init__(self) -> None:
@@ -228,7 +228,12 @@ def _train(recipe: Representation, backbone: Backbone, images: TrainingImages, s
     batches = _batches(recipe, images.load(backbone.size, recipe.memory_gb), labels, seed, len(images.manifest.classes))
     with epoch_progress(title, recipe.epochs) as progress:
         classifier.fit(
-            batches, epochs=recipe.epochs, steps_per_epoch=steps // recipe.epochs, verbose=0, callbacks=[progress]
+            batches,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps // recipe.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[progress],
         )
     return model
 

@@ -1,6 +1,6 @@
 """Fit one head for every cross-validation fold at once.
 
-All folds are one stacked problem: [F, N, D] features against [F, D, C] kernels. The folds share nothing but the
+All folds are one stacked problem: [F, N, D] features against [F, C, D] class vectors. The folds share nothing but the
 matrix products, which are large enough stacked to keep every core busy; fitted one after another they are not.
 """
 
@@ -119,7 +119,7 @@ def fit_heads(
         raise TrialFailed(
             f"the loss of the {head.name} head was no longer a number (learning rate {head.learning_rate})"
         )
-    kernels = np.asarray(head.kernel(weights), np.float32)
+    kernels = np.swapaxes(np.asarray(head.class_vectors(weights), np.float32), -1, -2)
     fitted = []
     for index, fold in enumerate(folds):
         kernel, bias = strategy.finalise(kernels[index], weights[-1][index, 0], stack.counts[index])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from rich.console import Console, Group
+from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -128,9 +128,13 @@ class Closing:
         console.print(board_table(self.board, self.groups, self.objective))
         console.print(worth_screen(self.worth))
         console.print(test)
-        lines = [Text(self.place, style="bold"), Text(""), Text("Run the winner again:"), Text(f"  {self.reproduce}")]
-        lines += [Text(""), Text("Next:"), *(Text(f"  {command}", style="bold green") for command in self.commands)]
-        console.print(Panel(Group(*lines), title="Done", title_align="left"))
+        console.print(Panel(Text(self.place, style="bold"), title="Done", title_align="left", expand=False))
+        # Without a frame and unwrapped, so that a command can be copied whole.
+        console.print("Run the winner again:")
+        console.print(Text(f"  {self.reproduce}"), soft_wrap=True)
+        console.print("Next:")
+        for command in self.commands:
+            console.print(Text(f"  {command}", style="bold green"), soft_wrap=True)
 
 
 def profile_table(seconds: Mapping[str, list[float]]) -> Table:

@@ -100,24 +100,31 @@ class Sweep:
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
         self.bench.log_data(parent)
 
+    def _trials(self) -> pd.DataFrame:
+        """Give the finished trials as evaluation wants them: the objective, and one column a searched key."""
+        return self.study.trials().drop(columns="overrides")
+
     def _report(self, parent: Run) -> None:
         """Log leaderboard, history, importances, and what each option was worth."""
-        trials = self.study.trials()
+        trials = self._trials()
         parent.log_metrics({"trials/finished": len(trials), "trials/failed": int((trials["state"] == "FAIL").sum())})
         parent.log_table(leaderboard(trials, top=len(trials)), "search/leaderboard.csv")
-        parent.log_figure(leaderboard_figure(trials), "search/leaderboard.png")
-        parent.log_figure(history_figure(trials), "search/history.png")
+        parent.log_figure(leaderboard_figure(trials, objective=self.search.objective), "search/leaderboard.png")
+        parent.log_figure(history_figure(trials, objective=self.search.objective), "search/history.png")
         importances = self.study.importances()
         if importances:
             parent.log_figure(importance_figure(importances), "search/importances.png")
         for group in self.groups:
-            table = self._worth(trials, group)
+            table, baseline = self._worth(trials, group), self._baseline(group)
             parent.log_table(table, f"search/worth_{group}.csv")
-            parent.log_figure(worth_figure(table, group), f"search/worth_{group}.png")
+            figure = worth_figure(table, group, baseline=baseline, objective=self.search.objective)
+            parent.log_figure(figure, f"search/worth_{group}.png")
+
+    def _baseline(self, group: str) -> str:
+        return str(self.search.baseline.get(group, self.composer.chosen(())[group]))
 
     def _worth(self, trials: pd.DataFrame, group: str) -> pd.DataFrame:
-        baseline = self.search.baseline.get(group, self.composer.chosen(())[group])
-        return worth_table(trials, group=group, baseline=str(baseline))
+        return worth_table(trials, group=group, baseline=self._baseline(group))
 
     def _finish(self, parent: Run) -> Closing:
         """Fit, evaluate and register the winner, unless this very winner has been already."""
@@ -134,7 +141,7 @@ class Sweep:
             parent.set_tags({"wellai.winner": str(number), "wellai.reproduce": reproduce, "wellai.version": version})
         else:
             version = tags.get("wellai.version", "")
-        trials = self.study.trials()
+        trials = self._trials()
         return Closing(
             board=leaderboard(trials),
             worth=self._worth(trials, STRATEGY_GROUP) if STRATEGY_GROUP in self.groups else worth_table(trials.head(0)),
