@@ -10,7 +10,7 @@ demo: $(VENV)/.run
 	$(BIN)/wellai-exp sweep experiment=demo
 
 test: $(VENV)/.dev lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow

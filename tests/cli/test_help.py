@@ -89,6 +89,15 @@ def test_plain_arguments_become_overrides() -> None:
     assert to_overrides("sweep", ["--cfg", "job", "a=b", "-m"]) == ["--cfg", "job", "a=b", "-m"]
 
 
+def test_values_in_other_scripts_need_no_quotes() -> None:
+    assert to_overrides("sweep", ["name=나무 자세", "data.root=/사진", "imbalance=a,나", "a=b"]) == [
+        "name='나무 자세'",
+        "data.root='/사진'",
+        "imbalance=a,나",
+        "a=b",
+    ]
+
+
 def test_stray_arguments_are_refused() -> None:
     for arguments in (["promote", "demo", "another"], ["sweep", "demo"]):
         with pytest.raises(UsageError, match="neither KEY=VALUE"):

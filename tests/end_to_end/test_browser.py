@@ -28,6 +28,7 @@ FLAGS = [
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.xdist_group("swept"),
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed on this machine"),
 ]
 

@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import optuna
 import pytest
 from place import Place, Swept
 
+from wellai_exp.data._figures import render
 from wellai_exp.metrics import aggregates
 
+one_worker = pytest.mark.xdist_group("swept")
 AGGREGATES = ("accuracy", "balanced_accuracy", "auc_pr_macro", "auc_pr_micro", "auc_pr_weighted", "f1_macro")
 
 
@@ -29,6 +32,7 @@ def counted(place: Place) -> list[optuna.trial.FrozenTrial]:
     return [trial for trial in trials(place) if trial.state == complete or "reason" in trial.user_attrs]
 
 
+@one_worker
 def test_every_trial_is_a_child_run_with_all_that_makes_it_again(swept: Swept) -> None:
     (parent,) = swept.place.runs("sweep")
     children = swept.place.runs("trial")
@@ -40,6 +44,7 @@ def test_every_trial_is_a_child_run_with_all_that_makes_it_again(swept: Swept) -
         assert child.data.tags["wellai.reproduce"].startswith("wellai-exp train experiment=tiny ")
         for tag in ("wellai.git_commit", "wellai.seed", "wellai.versions", "wellai.data_digest"):
             assert child.data.tags[tag]
+        assert child.data.params["backbone"] == "mobilenet_v1"
         assert {"backbone", "imbalance", "augmentation", "head.l2", "backbone.alpha"} <= set(child.data.params)
         for name in AGGREGATES:
             assert {f"cv/{name}_mean", f"cv/{name}_std", f"cv/{name}"} <= set(child.data.metrics)
@@ -50,6 +55,7 @@ def test_every_trial_is_a_child_run_with_all_that_makes_it_again(swept: Swept) -
         assert data.dataset.digest == child.data.tags["wellai.data_digest"]
 
 
+@one_worker
 def test_the_parent_carries_tables_plots_and_the_test_evaluation(swept: Swept) -> None:
     (parent,) = swept.place.runs("sweep")
     client = swept.place.client
@@ -66,6 +72,7 @@ def test_the_parent_carries_tables_plots_and_the_test_evaluation(swept: Swept) -
     assert {f"test/{name}" for name in AGGREGATES} <= set(parent.data.metrics)
 
 
+@one_worker
 def test_the_winner_is_registered_as_challenger_and_the_screen_says_what_to_type(swept: Swept) -> None:
     model = swept.place.client.get_registered_model("tiny")
     assert {alias: int(version) for alias, version in model.aliases.items()} == {"challenger": 1}
@@ -73,6 +80,7 @@ def test_the_winner_is_registered_as_challenger_and_the_screen_says_what_to_type
         assert words in swept.output
 
 
+@one_worker
 def test_the_same_command_again_does_nothing_twice(swept: Swept) -> None:
     again = swept.place.type("sweep", "experiment=tiny")
     assert "features computed in this run: 0" in again.stdout
@@ -80,6 +88,7 @@ def test_the_same_command_again_does_nothing_twice(swept: Swept) -> None:
     assert len(swept.place.client.search_model_versions("name = 'tiny'")) == 1
 
 
+@one_worker
 def test_a_trials_line_gives_the_same_metrics(swept: Swept) -> None:
     child = next(run for run in swept.place.runs("trial") if run.data.params["imbalance"] == "smote")
     swept.place.type(*shlex.split(child.data.tags["wellai.reproduce"])[1:])
@@ -91,6 +100,7 @@ def test_a_trials_line_gives_the_same_metrics(swept: Swept) -> None:
         assert again.data.params[key] == child.data.params[key]
 
 
+@one_worker
 def test_evaluate_promote_and_rollback(swept: Swept) -> None:
     place = swept.place
     data = ["data.n_images=150", "data.ratio=5.0", "data.size=48", "split.folds=3"]
@@ -109,24 +119,28 @@ def test_evaluate_promote_and_rollback(swept: Swept) -> None:
     assert place.type("rollback", "tiny", check=False).returncode == 1
 
 
-def test_pinning_and_names_that_hydra_would_trip_over(new_place: Callable[[], Place]) -> None:
+def test_a_pinned_strategy_is_not_searched_and_the_screen_still_closes(new_place: Callable[[], Place]) -> None:
+    place = new_place()
+    said = place.type("sweep", "experiment=tiny", "imbalance=smote", "search.n_trials=2").stdout
+    assert {run.data.params["imbalance"] for run in place.runs("trial")} == {"smote"}
+    assert "What each imbalance strategy was worth" not in said
+    assert "Registered: tiny version 1" in said
+
+
+def test_names_that_hydra_would_trip_over(new_place: Callable[[], Place]) -> None:
     place = new_place()
     root = place.folder / "사진 모음"
-    place.type("train", "experiment=tiny", "hydra.run.dir=mlruns/h", "search.n_trials=1")
     names = ["Crane_(Crow)_Pose", "Bharadvaja's_Twist", "나무 자세, [둘]"]
-    for index, pose in enumerate(sorted((place.folder / "mlruns" / "data" / "demo").iterdir())):
-        if pose.is_dir() and index < 20:
-            target = root / names[index % 3]
-            target.mkdir(parents=True, exist_ok=True)
-            for picture in pose.iterdir():
-                picture.rename(target / f"{pose.name}-{picture.name}")
-    quoted = f"data.root='{root}'"
-    done = place.type(
-        "sweep", "experiment=tiny", "data=folder", quoted, "name=나무", "imbalance=smote", "search.n_trials=2",
-        "~data.n_images", "~data.ratio", "~data.size", check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert place.client.get_registered_model("나무").aliases == {"challenger": "1"}
+    for index in range(36):
+        (root / names[index % 3]).mkdir(parents=True, exist_ok=True)
+        pixels = render(("tree", "boat", "cobra")[index % 3], seed=index, size=48)
+        (root / names[index % 3] / f"{index}번.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+    command = ["sweep", "data=folder", f"data.root={root}", "name=나무", "search.n_trials=2", "split.folds=2"]
+    backbone = ["backbone=mobilenet_v1", "backbone.size=32", "backbone.alpha=0.25"]
+    space = "+search.space.imbalance='choice(none, smote)'"
+    place.type(*command, *backbone, "backbone.weights=random.weights.h5", space)
+    model = place.client.get_registered_model("나무")
+    assert {alias: int(version) for alias, version in model.aliases.items()} == {"challenger": 1}
 
 
 def wait_for_trials(place: Place, count: int, process: object) -> None:
@@ -148,7 +162,7 @@ def test_a_stopped_sweep_goes_on_to_its_exact_total(
     new_place: Callable[[], Place], stop: signal.Signals, status: int
 ) -> None:
     place = new_place()
-    command = ("sweep", "experiment=tiny", "search.n_trials=8", "register=false")
+    command = ("sweep", "experiment=tiny", "search.n_trials=6", "register=false")
     process = place.start(*command)
     wait_for_trials(place, 2, process)
     process.send_signal(stop)
@@ -160,7 +174,7 @@ def test_a_stopped_sweep_goes_on_to_its_exact_total(
     before = {trial.number: trial.value for trial in counted(place)}
     place.type(*command)
     done = counted(place)
-    assert len(done) == 8
+    assert len(done) == 6
     assert {trial.number: trial.value for trial in done if trial.number in before} == before
     assert all(trial.state.is_finished() for trial in trials(place))
     runs = place.runs("trial")

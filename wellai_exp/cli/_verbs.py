@@ -115,6 +115,13 @@ def quote(value: str) -> str:
     return "'" + escaped.replace("'", "\\'") + "'"
 
 
+def _quote_foreign(argument: str) -> str:
+    """Quote a bare value that Hydra's grammar cannot read only for its script, such as a Korean folder's name."""
+    key, equals, value = argument.partition("=")
+    bare = equals and not argument.startswith("-") and not any(mark in value for mark in ",[]{}()'\"$")
+    return f"{key}={quote(value)}" if bare and not value.isascii() else argument
+
+
 def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
     """Turn a verb's plain arguments into overrides; Hydra's own flags and overrides pass as they are.
 
@@ -135,7 +142,7 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
         elif argument in _HYDRA_VALUE_FLAGS and waiting:
             result += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
-            result.append(argument)
+            result.append(_quote_foreign(argument))
         elif verb.positional and position == 0:
             position = 1
             result.append(f"{verb.positional}={quote(argument)}")

@@ -91,8 +91,10 @@ class Closing:
 
     Parameters
     ----------
-    board, worth : pandas.DataFrame
-        Leaderboard and worth of the imbalance strategies.
+    board : pandas.DataFrame
+        The leaderboard.
+    worth : pandas.DataFrame or None
+        What the imbalance strategies were worth, where they were searched.
     groups : list of str
         The searched config groups.
     objective : str
@@ -108,7 +110,7 @@ class Closing:
     """
 
     board: pd.DataFrame
-    worth: pd.DataFrame
+    worth: pd.DataFrame | None
     groups: list[str]
     objective: str
     winner: Mapping[str, float]
@@ -126,7 +128,8 @@ class Closing:
             gain = self.winner[name] - self.baseline[name]
             test.add_row(f"test/{name}", f"{self.winner[name]:.4f}", f"{self.baseline[name]:.4f}", f"{100 * gain:+.1f}")
         console.print(board_table(self.board, self.groups, self.objective))
-        console.print(worth_screen(self.worth))
+        if self.worth is not None:
+            console.print(worth_screen(self.worth))
         console.print(test)
         console.print(Panel(Text(self.place, style="bold"), title="Done", title_align="left", expand=False))
         # Without a frame and unwrapped, so that a command can be copied whole.

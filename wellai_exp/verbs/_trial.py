@@ -11,7 +11,7 @@ from wellai_exp.config import Composer
 from wellai_exp.search import Proposal
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, make_choices, trial_params
+from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, log_data, make_choices, trial_params
 
 
 @dataclass
@@ -74,12 +74,12 @@ class TrialRunner:
             "wellai.reproduce": self.composer.reproduce(proposal.overrides),
         }
         name = run_name(cfg, proposal.overrides, self.composer, proposal.number)
-        params = {**self.composer.chosen(proposal.overrides), **trial_params(cfg)}
+        params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
         composed = time.perf_counter()
         with self.bench.tracker.run(name, parent=self.parent.id, tags=tags) as run:
             run.log_params(params)
             run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
-            self.bench.log_data(run)
+            log_data(run, self.bench.manifest)
             described = time.perf_counter()
             result = self.bench.task.cross_validate(make_choices(cfg))
             fitted = time.perf_counter()
@@ -95,6 +95,7 @@ class TrialRunner:
                 "fit": fitted - described,
                 "log": logged - fitted + described - composed,
             }
+            spent["whole trial"] = sum(spent.values())
             run.log_metrics({f"seconds/{part}": seconds for part, seconds in spent.items()})
         for part, seconds in spent.items():
             self.clock.add(part, seconds)

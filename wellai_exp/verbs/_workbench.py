@@ -59,23 +59,11 @@ class Workbench:
         manifest.save(store / "manifests")
         return cls(cfg, store, manifest, ProbeTask(manifest, regime, store, int(cfg.seed)), tracker)
 
-    def log_data(self, run: Run) -> None:
-        """Log the data version to a run as its dataset."""
-        manifest = self.manifest
-        run.log_dataset(
-            name=manifest.name,
-            digest=manifest.digest,
-            source=str(manifest.root),
-            n_rows=len(manifest.frame),
-            profile=data_profile(manifest),
-            context="training",
-        )
 
-
-def data_profile(manifest: Manifest) -> dict[str, Any]:
-    """Give the sizes that describe a manifest."""
+def log_data(run: Run, manifest: Manifest, context: str = "training") -> None:
+    """Log the data version to a run as its dataset, with the sizes that describe it."""
     counts = manifest.counts.sum(axis=1)
-    return {
+    profile = {
         "images": len(manifest.frame),
         "classes": len(manifest.classes),
         "train": len(manifest.train),
@@ -83,6 +71,7 @@ def data_profile(manifest: Manifest) -> dict[str, Any]:
         "largest_class": int(counts.max()),
         "smallest_class": int(counts.min()),
     }
+    run.log_dataset(manifest.name, manifest.digest, str(manifest.root), len(manifest.frame), profile, context)
 
 
 def open_tracker(cfg: DictConfig) -> Tracker:

@@ -21,7 +21,7 @@ from wellai_exp.tracking import ModelRef, Registry, load
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import metrics_table
 from wellai_exp.verbs._winner import log_evaluation
-from wellai_exp.verbs._workbench import data_profile, open_tracker
+from wellai_exp.verbs._workbench import log_data, open_tracker
 
 
 def run(cfg: DictConfig) -> None:
@@ -44,14 +44,7 @@ def run(cfg: DictConfig) -> None:
         "wellai.data_digest": manifest.digest,
     }
     with tracker.run(f"evaluate {cfg.model} on {manifest.name}", tags=tags) as evaluated:
-        evaluated.log_dataset(
-            name=manifest.name,
-            digest=manifest.digest,
-            source=str(manifest.root),
-            n_rows=len(manifest.frame),
-            profile=data_profile(manifest),
-            context="evaluation",
-        )
+        log_data(evaluated, manifest, "evaluation")
         log_evaluation(evaluated, evaluation, "test")
     console = Console()
     console.print(metrics_table({f"test/{name}": value for name, value in evaluation.aggregates.items()}))

@@ -24,7 +24,7 @@ from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Closing, profile_table, trial_progress
 from wellai_exp.verbs._trial import Clock, TrialRunner
 from wellai_exp.verbs._winner import Winner, fit_and_evaluate, log_winner, register
-from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, study_name
+from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, log_data, study_name
 
 STRATEGY_GROUP = "imbalance"
 
@@ -98,7 +98,7 @@ class Sweep:
         )
         parent.log_text(OmegaConf.to_yaml(self.cfg, resolve=True), "config.yaml")
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
-        self.bench.log_data(parent)
+        log_data(parent, self.bench.manifest)
 
     def _trials(self) -> pd.DataFrame:
         """Give the finished trials as evaluation wants them: the objective, and one column a searched key."""
@@ -144,7 +144,7 @@ class Sweep:
         trials = self._trials()
         return Closing(
             board=leaderboard(trials),
-            worth=self._worth(trials, STRATEGY_GROUP) if STRATEGY_GROUP in self.groups else worth_table(trials.head(0)),
+            worth=self._worth(trials, STRATEGY_GROUP) if STRATEGY_GROUP in self.groups else None,
             groups=self.groups,
             objective=self.search.objective,
             winner=winner.test,

@@ -10,7 +10,7 @@ from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import metrics_table
 from wellai_exp.verbs._trial import run_name
 from wellai_exp.verbs._winner import fit_and_evaluate, log_winner, register
-from wellai_exp.verbs._workbench import Workbench, make_choices, trial_params
+from wellai_exp.verbs._workbench import Workbench, log_data, make_choices, trial_params
 
 
 def run(cfg: DictConfig) -> None:
@@ -24,9 +24,9 @@ def run(cfg: DictConfig) -> None:
         "wellai.reproduce": reproduce,
     }
     with bench.tracker.run(run_name(cfg, (), composer, None), tags=tags) as run_:
-        run_.log_params({**composer.chosen(()), **trial_params(cfg)})
+        run_.log_params({**trial_params(cfg), **composer.chosen(())})
         run_.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
-        bench.log_data(run_)
+        log_data(run_, bench.manifest)
         result = bench.task.cross_validate(make_choices(cfg))
         cross_validated = {f"cv/{metric}": value for metric, value in result.metrics.items()}
         run_.log_metrics(cross_validated)
