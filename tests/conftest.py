@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
+import absl.logging
 import pytest
 
 pytest_plugins = ("place",)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Hydra sets logging up anew for each command and closes the handlers there were. TensorFlow's would then close the
+# stream it was made with: pytest's capture of stderr, unless it is the real one.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")
