@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -39,10 +38,17 @@ class Place:
 
     folder: Path
 
-    def type(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+    def type(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``wellai-exp`` to its end."""
         done = subprocess.run(
-            self.command(arguments), check=False, capture_output=True, text=True, cwd=self.folder, **options
+            self.command(arguments),
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, **(environment or {})},
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
@@ -61,8 +67,8 @@ class Place:
     def client(self) -> MlflowClient:
         return MlflowClient(f"sqlite:///{self.folder / 'mlruns' / 'mlflow.db'}")
 
-    def runs(self, kind: str) -> list[Run]:
-        experiment = self.client.get_experiment_by_name("tiny")
+    def runs(self, kind: str, name: str = "tiny") -> list[Run]:
+        experiment = self.client.get_experiment_by_name(name)
         assert experiment is not None
         found = self.client.search_runs([experiment.experiment_id], f"tags.`wellai.kind` = '{kind}'", max_results=1000)
         return list(found)

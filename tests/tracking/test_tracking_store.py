@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 from tracking_stores import tracking_in
 
 from wellai_exp.errors import SettingError, StoreError
@@ -177,8 +178,17 @@ def test_a_deleted_experiment_is_told(tmp_path: Path) -> None:
 def test_a_lock_that_is_not_freed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wellai_exp.tracking._store._LOCK_SECONDS", 0.1)
     tracking = tracking_in(tmp_path)
-    with tracking.lock(), pytest.raises(StoreError, match=r"mlflow\.lock has been locked"):
+    tracking.store.mkdir(exist_ok=True)
+    # A second handle on the file, as another process would have.
+    with FileLock(tracking.store / "mlflow.lock"), pytest.raises(StoreError, match=r"mlflow\.lock has been locked"):
         tracking.prepare()
+
+
+def test_whoever_holds_the_lock_may_ask_for_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wellai_exp.tracking._store._LOCK_SECONDS", 0.1)
+    tracking = tracking_in(tmp_path)
+    with tracking.lock(), tracking.lock():
+        assert (tracking.store / "mlflow.lock").exists()
 
 
 def test_a_dead_server_is_told_soon(tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ class Sweep:
             self.console.print(profile_table(clock.seconds))
         self.console.print(f"features computed in this run: {self.bench.task.features.computed}", highlight=False)
 
+    @property
+    def _objective(self) -> str:
+        """The objective as an axis should name it."""
+        return f"cross-validated {self.search.objective.replace('auc_pr', 'AUC-PR').replace('_', ' ')}"
+
     def _describe(self, parent: Run) -> None:
         parent.log_params(
             {
@@ -109,15 +114,15 @@ class Sweep:
         trials = self._trials()
         parent.log_metrics({"trials/finished": len(trials), "trials/failed": int((trials["state"] == "FAIL").sum())})
         parent.log_table(leaderboard(trials, top=len(trials)), "search/leaderboard.csv")
-        parent.log_figure(leaderboard_figure(trials, objective=self.search.objective), "search/leaderboard.png")
-        parent.log_figure(history_figure(trials, objective=self.search.objective), "search/history.png")
+        parent.log_figure(leaderboard_figure(trials, objective=self._objective), "search/leaderboard.png")
+        parent.log_figure(history_figure(trials, objective=self._objective), "search/history.png")
         importances = self.study.importances()
         if importances:
             parent.log_figure(importance_figure(importances), "search/importances.png")
         for group in self.groups:
             table, baseline = self._worth(trials, group), self._baseline(group)
             parent.log_table(table, f"search/worth_{group}.csv")
-            figure = worth_figure(table, group, baseline=baseline, objective=self.search.objective)
+            figure = worth_figure(table, group, baseline=baseline, objective=self._objective)
             parent.log_figure(figure, f"search/worth_{group}.png")
 
     def _baseline(self, group: str) -> str:
