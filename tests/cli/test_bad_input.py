@@ -89,6 +89,8 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "tracking": (["train", "tracking.uri=file:///tmp/x"], r"tracking\.uri=file:///tmp/x: "),
     "unknown model": (["evaluate", "nobody"], r"nobody"),
     "unknown promotion": (["promote", "nobody"], r"nobody"),
+    "port as text": (["ui", "--port", "here"], r"port=here: .*type --port 5000"),
+    "seed as text": (["train", "seed=lucky"], r"seed=lucky: "),
     "unknown rollback": (["rollback", "nobody"], r"nobody"),
 }
 

@@ -103,12 +103,13 @@ def test_a_trials_line_gives_the_same_metrics(swept: Swept) -> None:
 @one_worker
 def test_evaluate_promote_and_rollback(swept: Swept) -> None:
     place = swept.place
-    data = ["data.n_images=150", "data.ratio=5.0", "data.size=48", "split.folds=3"]
-    place.type("evaluate", "tiny@challenger", "name=tiny", *data)
+    assert "training part" not in place.type("evaluate", "tiny@challenger", "experiment=tiny").stdout
     (parent,), (evaluated,) = place.runs("sweep"), place.runs("evaluation")
     for name in AGGREGATES:
         # From pixels through the registered model, against features through the head.
         assert evaluated.data.metrics[f"test/{name}"] == pytest.approx(parent.data.metrics[f"test/{name}"], abs=1e-3)
+    warned = place.type("evaluate", "tiny@challenger", "experiment=tiny", "name=other", "split.seed=5").stdout
+    assert "test images were in the model's training part" in warned
     said = place.type("promote", "tiny", "--reason", "the first [one], it's fine").stdout
     assert "tiny version 1 is now champion (before: none)" in said
     version = place.client.get_model_version_by_alias("tiny", "champion")

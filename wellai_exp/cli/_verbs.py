@@ -73,7 +73,10 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "evaluate a registered model, a run or a .keras file on a data set's test split",
-        ("wellai-exp evaluate demo@challenger", "wellai-exp evaluate demo@champion data=folder data.root=photos"),
+        (
+            "wellai-exp evaluate demo@challenger experiment=demo",
+            "wellai-exp evaluate demo data=folder data.root=photos",
+        ),
         positional="model",
     ),
     "promote": Verb(

@@ -17,6 +17,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Run, Tracker, Tracking
 from wellai_exp.training import Choices, ProbeTask
+from wellai_exp.verbs._numbers import whole_number
 
 TRIAL_GROUPS = ("backbone", "augmentation", "imbalance", "head")
 _DECIDING_GROUPS = ("data", "split", "regime", *TRIAL_GROUPS)
@@ -50,14 +51,15 @@ class Workbench:
     def open(cls, cfg: DictConfig) -> Workbench:
         """Check every setting, read the data, open the tracking store: what can fail early does."""
         store = ensure_dir(Path(str(cfg.paths.store)), "paths.store")
+        seed = whole_number("seed", cfg.seed, "set seed=0")
         source, split, regime = build(cfg, "data"), build(cfg, "split"), build(cfg, "regime")
         make_choices(cfg)
         tracker = open_tracker(cfg)
         manifest = build_manifest(source, split, store)
         # Late, because it takes seconds and everything above can be refused without it.
         prepare_tensorflow()
-        manifest.save(store / "manifests")
-        return cls(cfg, store, manifest, ProbeTask(manifest, regime, store, int(cfg.seed)), tracker)
+        manifest.save(manifest_folder(store, manifest.digest))
+        return cls(cfg, store, manifest, ProbeTask(manifest, regime, store, seed), tracker)
 
 
 def log_data(run: Run, manifest: Manifest, context: str = "training") -> None:
@@ -72,6 +74,11 @@ def log_data(run: Run, manifest: Manifest, context: str = "training") -> None:
         "smallest_class": int(counts.min()),
     }
     run.log_dataset(manifest.name, manifest.digest, str(manifest.root), len(manifest.frame), profile, context)
+
+
+def manifest_folder(store: Path, digest: str) -> Path:
+    """Say where the manifest of a data version is kept."""
+    return store / "manifests" / digest
 
 
 def open_tracker(cfg: DictConfig) -> Tracker:

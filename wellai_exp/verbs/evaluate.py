@@ -18,10 +18,11 @@ from wellai_exp.evaluation import Evaluation
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import ModelRef, Registry, load
+from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import metrics_table
 from wellai_exp.verbs._winner import log_evaluation
-from wellai_exp.verbs._workbench import log_data, open_tracker
+from wellai_exp.verbs._workbench import log_data, manifest_folder, open_tracker
 
 
 def run(cfg: DictConfig) -> None:
@@ -31,8 +32,9 @@ def run(cfg: DictConfig) -> None:
     ref = Registry(tracker.tracking).resolve(str(cfg.model))
     manifest = build_manifest(build(cfg, "data"), build(cfg, "split"), store)
     labels = _labels(ref, manifest)
+    batch_size = whole_number("batch_size", cfg.batch_size, "set batch_size=32")
     prepare_tensorflow()
-    probabilities = _predict(ref, manifest, load(ref), int(cfg.batch_size))
+    probabilities = _predict(ref, manifest, load(ref), batch_size)
     evaluation = Evaluation(labels, probabilities, ref.class_names)
     tags = {
         **provenance(int(cfg.seed)),
@@ -47,6 +49,9 @@ def run(cfg: DictConfig) -> None:
         log_data(evaluated, manifest, "evaluation")
         log_evaluation(evaluated, evaluation, "test")
     console = Console()
+    seen = _seen_in_training(ref, manifest, store)
+    if seen:
+        console.print(f"[yellow]{seen} of {len(labels)} test images were in the model's training part[/yellow]")
     console.print(metrics_table({f"test/{name}": value for name, value in evaluation.aggregates.items()}))
     console.print(f"run {evaluated.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
 
@@ -68,6 +73,17 @@ def _labels(ref: ModelRef, manifest: Manifest) -> npt.NDArray[np.int64]:
             "evaluate it on data with its own classes."
         )
     return np.array([known[name] for name in names], dtype=np.int64)
+
+
+def _seen_in_training(ref: ModelRef, manifest: Manifest, store: Path) -> int:
+    """Count the test images that the model was trained on, where the manifest of its training is still kept."""
+    digest = str(ref.metadata.get("data_digest", ""))
+    folder = manifest_folder(store, digest)
+    if not digest or digest == manifest.digest or not folder.is_dir():
+        return 0
+    known = Manifest.load(folder)
+    trained = set(known.frame["sha256"].iloc[known.train])
+    return int(manifest.frame["sha256"].iloc[manifest.test].isin(trained).sum())
 
 
 def _predict(ref: ModelRef, manifest: Manifest, model: Any, batch_size: int) -> npt.NDArray[np.float64]:

@@ -7,20 +7,9 @@ import getpass
 from omegaconf import DictConfig
 from rich.console import Console
 
-from wellai_exp.errors import SettingError
 from wellai_exp.tracking import Registry
+from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import open_tracker
-
-
-def _version(value: object) -> int | None:
-    if value is None:
-        return None
-    try:
-        return int(str(value))
-    except ValueError:
-        raise SettingError(
-            "version", value, "a version is a whole number", "leave it out for the challenger, or type --version 1"
-        ) from None
 
 
 def run(cfg: DictConfig) -> None:
@@ -28,7 +17,7 @@ def run(cfg: DictConfig) -> None:
     registry = Registry(open_tracker(cfg).tracking)
     done = registry.promote(
         str(cfg.model),
-        _version(cfg.version),
+        None if cfg.version is None else whole_number("version", cfg.version, "type --version 1"),
         who=getpass.getuser(),
         reason=str(cfg.reason or "no reason given"),
         alias=str(cfg.alias),

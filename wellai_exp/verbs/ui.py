@@ -9,13 +9,14 @@ from rich.console import Console
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.tracking import server_command, server_environment
+from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import open_tracker
 
 
 def run(cfg: DictConfig) -> None:
     """Serve until Ctrl-C."""
-    tracker = open_tracker(cfg)
-    command = server_command(tracker.tracking, host=str(cfg.host), port=int(cfg.port))
+    port = whole_number("port", cfg.port, "type --port 5000")
+    command = server_command(open_tracker(cfg).tracking, host=str(cfg.host), port=port)
     Console().print(f"MLflow on [bold]http://{cfg.host}:{cfg.port}[/bold]; Ctrl-C ends it")
     status = subprocess.run(command, check=False, env=server_environment()).returncode  # noqa: S603
     if status not in (0, 130, 143, -2, -15):
