@@ -6,24 +6,14 @@ Nothing heavier than Hydra is imported before a verb runs, so help and completio
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
 
+from wellai_exp import stopping
 from wellai_exp.cli._help import overview, verb_help
 from wellai_exp.cli._verbs import VERBS, find_verb, to_overrides
 from wellai_exp.errors import WellaiError
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; it unwinds as Ctrl-C does, so that runs are closed."""
-
-
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def _run_hydra(verb: str, arguments: list[str]) -> None:
@@ -98,13 +88,13 @@ def _unformatted_errors() -> Iterator[bool]:
 
 def main() -> None:
     """Run ``wellai-exp``; exit status 1 with one sentence where the user can mend something."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    stopping.listen()
     with _unformatted_errors() as wants_traceback:
         try:
             _dispatch(sys.argv[1:])
         except KeyboardInterrupt as stop:
             sys.stderr.write("stopped; what was finished is kept, the same command goes on from there\n")
-            sys.exit(143 if isinstance(stop, Terminated) else 130)
+            sys.exit(143 if isinstance(stop, stopping.Terminated) else 130)
         except BrokenPipeError:
             # The reader of a pipe (`| head`) has gone; Python would complain once more when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wellai_exp import stopping
 from wellai_exp.errors import SettingError, StoreError, TrialFailed, WellaiError
 from wellai_exp.search._space import Space, parameter_columns
 from wellai_exp.seeding import derive_seed
@@ -262,6 +263,7 @@ class Study:
         """
         in_a_row = 0
         while self.finished < self.search.n_trials:
+            stopping.check()
             reason = self._step(evaluate)
             finished()
             in_a_row = in_a_row + 1 if reason else 0

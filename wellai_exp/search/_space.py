@@ -50,7 +50,7 @@ class Interval:
 
     def suggest(self, trial: optuna.Trial, name: str) -> str:
         """Ask Optuna for one; the text holds the number exactly."""
-        return repr(trial.suggest_float(name, self.low, self.high, log=self.log))
+        return repr(float(trial.suggest_float(name, self.low, self.high, log=self.log)))
 
 
 Distribution = Choice | Integers | Interval

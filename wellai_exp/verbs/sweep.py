@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from wellai_exp import stopping
 from wellai_exp.config import Composer, build
 from wellai_exp.evaluation import (
     history_figure,
@@ -80,6 +81,7 @@ class Sweep:
             runner = TrialRunner(self.bench, self.composer, parent, self.study.name, self.search.objective, clock)
             with trial_progress(self.study, self.console) as finished:
                 self.study.run(runner, finished)
+            stopping.check()
             self._report(parent)
             closing = self._finish(parent)
         closing.show(self.console)

@@ -1,0 +1,54 @@
+"""A signal counts even where Python drops the exception that it raised."""
+
+from __future__ import annotations
+
+import os
+import signal
+import weakref
+from pathlib import Path
+
+import pytest
+from test_study import make_study, run, value
+
+from wellai_exp import stopping
+from wellai_exp.search import Proposal
+
+
+class Held:
+    """Something to die."""
+
+
+@pytest.fixture
+def _handlers() -> object:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopping.listen()
+    yield
+    stopping.listen()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, stopping.Terminated)]
+)
+def test_a_signal_inside_a_weak_references_callback_still_stops_the_search(
+    tmp_path: Path, number: int, kind: type[KeyboardInterrupt]
+) -> None:
+    def dropped(proposal: Proposal) -> float:
+        if proposal.number == 2:
+            held = Held()
+            reference = weakref.ref(held, lambda _: os.kill(os.getpid(), number))
+            del held
+            assert reference() is None
+        return value(proposal)
+
+    with pytest.raises(kind):
+        run(make_study(tmp_path), dropped)
+    stopping.listen()
+    study = make_study(tmp_path)
+    with study.opened():
+        assert study.finished == 3
+    run(study)
+    assert len(study.trials()) == 8

@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM: leave at once where that is possible, and never go on as if nothing had been said."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; it unwinds as Ctrl-C does, so that runs are closed."""
+
+
+_asked: list[type[KeyboardInterrupt]] = []
+
+
+def _on_signal(number: int, _frame: FrameType | None) -> None:
+    kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    _asked.append(kind)
+    raise kind
+
+
+def listen() -> None:
+    """Turn SIGINT and SIGTERM into exceptions from now on, and forget earlier ones."""
+    _asked.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+
+
+def check() -> None:
+    """Raise what a signal asked for earlier.
+
+    Python drops an exception that is raised while a finaliser or a weak reference's callback runs; whoever loops asks
+    here before the next round, so that a dropped Ctrl-C still counts.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Where a signal came since `listen`.
+    """
+    if _asked:
+        raise _asked[-1]
