@@ -85,7 +85,7 @@ def make_place(folder: Path) -> Place:
     for weight in network.weights:
         # As Keras draws them, the signal of an untrained network fades from layer to layer until all images look alike.
         if "kernel" in weight.path:
-            weight.assign(weight * 2.0)
+            weight.assign(weight * 6.0)
     network.save_weights(folder / "random.weights.h5")
     return Place(folder)
 

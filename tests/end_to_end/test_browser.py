@@ -81,7 +81,7 @@ def test_the_runs_page_shows_the_sweep_and_its_children(address: str, page: Page
     parent = parent_of(swept.place)
     page.goto(f"{address}/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}")
     page.get_by_text("sweep tiny").first.wait_for()
-    page.get_by_text("Child runs").wait_for()
+    page.get_by_text("Child runs", exact=True).first.wait_for()
     names = [run.data.tags["mlflow.runName"] for run in swept.place.runs("trial")]
     for name in names:
         page.get_by_text(name).first.wait_for()

@@ -38,6 +38,7 @@ def test_every_trial_is_a_child_run_with_all_that_makes_it_again(swept: Swept) -
     children = swept.place.runs("trial")
     assert parent.info.status == "FINISHED"
     assert len(children) == 6
+    assert len({child.data.metrics["cv/auc_pr_macro_mean"] for child in children}) > 2
     for child in children:
         assert child.info.status == "FINISHED"
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id

@@ -219,7 +219,10 @@ class Tracker:
                 return
 
     def reconcile(self, parent_id: str, finished: Callable[[Mapping[str, str]], bool]) -> int:
-        """End the runs that a killed process left RUNNING: `parent_id` and those nested under it.
+        """Mend the runs that a stopped process left behind: `parent_id` and those nested under it.
+
+        Those left RUNNING are ended. A nested run that says FINISHED though its work was never recorded as done (the
+        process was stopped between the two) becomes KILLED, because that work will be done again.
 
         Call it when no worker of that parent is at work.
 
@@ -233,13 +236,15 @@ class Tracker:
         Returns
         -------
         int
-            Number of runs ended.
+            Number of runs mended.
         """
         mended = 0
         for run in [self.get(parent_id), *self.children(parent_id)]:
-            if run.status not in ENDINGS:
+            done = finished(run.tags)
+            unrecorded = run.status == "FINISHED" and run.id != parent_id and not done
+            if run.status not in ENDINGS or unrecorded:
                 with told(self.tracking.resolved_uri):
-                    self._client.set_terminated(run.id, "FINISHED" if finished(run.tags) else "KILLED")
+                    self._client.set_terminated(run.id, "FINISHED" if done else "KILLED")
                 mended += 1
         return mended
 

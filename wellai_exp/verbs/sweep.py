@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
@@ -70,9 +72,7 @@ class Sweep:
         mine = {"wellai.study": self.study.name, "wellai.kind": "sweep"}
         earlier = tracker.find_run(mine)
         tags = {**provenance(int(self.cfg.seed)), **mine, "wellai.data_digest": self.bench.manifest.digest}
-        with self.study.opened(), tracker.run(f"sweep {self.cfg.name}", tags=tags, resume=earlier) as parent:
-            complete = set(self.study.trials().query("state == 'COMPLETE'")["number"].astype(int))
-            tracker.reconcile(parent.id, lambda child: int(child.get("wellai.trial", -1)) in complete)
+        with self.study.opened(), self._run(earlier, tags) as parent:
             if earlier is None:
                 self._describe(parent)
             elif self.study.finished:
@@ -93,6 +93,16 @@ class Sweep:
     def _objective(self) -> str:
         """The objective as an axis should name it."""
         return f"cross-validated {self.search.objective.replace('auc_pr', 'AUC-PR').replace('_', ' ')}"
+
+    @contextmanager
+    def _run(self, earlier: str | None, tags: dict[str, str]) -> Iterator[Run]:
+        """Open the sweep's run, or take it up again once the runs of a stopped process are mended."""
+        tracker = self.bench.tracker
+        if earlier is not None:
+            complete = set(self.study.trials().query("state == 'COMPLETE'")["number"].astype(int))
+            tracker.reconcile(earlier, lambda child: int(child.get("wellai.trial", -1)) in complete)
+        with tracker.run(f"sweep {self.cfg.name}", tags=tags, resume=earlier) as parent:
+            yield parent
 
     def _describe(self, parent: Run) -> None:
         parent.log_params(
