@@ -231,20 +231,6 @@ class Study:
             if trial.state.is_finished() and not _interrupted(trial)
         )
 
-    @property
-    def failures_in_a_row(self) -> int:
-        """How many of the latest finished trials failed."""
-        from optuna.trial import TrialState
-
-        count = 0
-        for trial in reversed(self.study.get_trials(deepcopy=False)):
-            if not trial.state.is_finished() or _interrupted(trial):
-                continue
-            if trial.state != TrialState.FAIL:
-                break
-            count += 1
-        return count
-
     def run(self, evaluate: Callable[[Proposal], float], finished: Callable[[], None]) -> None:
         """Evaluate proposals until the total is reached.
 
