@@ -128,6 +128,41 @@ def test_warp_rotates_as_keras_does(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(np.asarray(ours), np.asarray(reference), atol=0.5)
 
 
+def test_warp_of_whole_grey_levels_is_the_warp_of_floats() -> None:
+    from wellai_exp.augmentation._layers import RandomWarp
+
+    images = photos(12, 80)[:, :64]
+    settings: dict[str, Any] = {"rotation": 20.0, "zoom": 0.3, "shift": 0.1, "shear": 0.1, "perspective": 0.1}
+    whole, exact = (
+        np.asarray(RandomWarp(**settings, seed=5)(given)).astype(float) for given in (images, images.astype(np.float32))
+    )
+    # cv2 rounds, and places a pixel to a fraction of one: neighbours differ by up to 255 here.
+    assert np.abs(whole - exact).mean() < 0.6
+    assert np.abs(whole - exact).max() < 10
+    assert np.abs(exact - images).mean() > 20
+
+
+def test_warp_mirrors_whole_grey_levels_exactly() -> None:
+    from wellai_exp.augmentation._layers import RandomWarp
+
+    images = photos(1)[:, :, :40].repeat(40, axis=0)
+    result = np.asarray(RandomWarp(seed=1)(images))
+    mirrored = (result == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((result == images).all(axis=(1, 2, 3)) ^ mirrored).all()
+    assert 8 < mirrored.sum() < 32
+
+
+@pytest.mark.parametrize(
+    "policy", [Light(), PoseSafe(erasing=1.0), Strong(blur=1.0), RandAugment()], ids=lambda p: p.name
+)
+def test_each_image_of_a_batch_is_changed_by_itself(policy: Policy) -> None:
+    images = photos(1).repeat(16, axis=0)
+    alike = policy.augment(images, 3).numpy()
+    assert len({image.tobytes() for image in alike}) > 12
+    images[1:] = 255 - images[1:]
+    np.testing.assert_allclose(policy.augment(images, 3).numpy()[0], alike[0], atol=1e-3)
+
+
 def test_colour_at_no_strength_changes_nothing_and_keeps_greys_grey() -> None:
     from wellai_exp.augmentation._layers import RandomColour
 

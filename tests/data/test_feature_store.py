@@ -108,6 +108,22 @@ def test_spaces_do_not_mix(tmp_path: Path) -> None:
             store_at(tmp_path).get(name, [], lambda rows: iter([]), 2, "x")
 
 
+def test_numbers_keep_the_type_asked_for(tmp_path: Path) -> None:
+    keys = [key_of(image) for image in range(6)]
+    pixels = np.arange(30, dtype=np.uint8).reshape(6, DIM)
+    store = store_at(tmp_path)
+    for computed in (6, 0):
+        table = store.get("pixels", keys, lambda rows: iter([pixels[list(rows)]]), DIM, "toy", dtype=np.uint8)
+        assert table.computed == computed
+        assert table.gather([]).dtype == np.uint8
+        got = table.gather([4, 1])
+        assert got.dtype == np.uint8
+        np.testing.assert_array_equal(got, pixels[[4, 1]])
+    assert (tmp_path / "pixels" / "000000.npy").stat().st_size == 128 + 4 * DIM
+    with pytest.raises(TypeError, match="same_kind"):
+        store.get("rounded", keys, Backbone(keys), DIM, "toy", dtype=np.uint8)
+
+
 def test_gather_takes_rows_in_any_order(tmp_path: Path) -> None:
     table, _ = ask(tmp_path, range(23))
     expected = features_of([key_of(image) for image in range(23)])
@@ -294,7 +310,7 @@ def test_another_width_is_refused(tmp_path: Path) -> None:
     assert store_at(tmp_path).known_dim(SPACE) is None
     ask(tmp_path, range(4))
     assert store_at(tmp_path).known_dim(SPACE) == DIM
-    with pytest.raises(StoreError, match=r"0123abcd holds 5 features .* but 6 are asked for .*; remove that folder"):
+    with pytest.raises(StoreError, match=r"0123abcd holds 5 numbers .* but 6 are asked for .*; remove that folder"):
         store_at(tmp_path).get(SPACE, [key_of(99)], lambda rows: iter([]), 6, "other")
 
 

@@ -105,6 +105,14 @@ def test_labels_counts_files_and_parents() -> None:
         manifest.parents(2)
 
 
+def test_levels_come_coarse_to_fine_whatever_the_order_of_their_columns() -> None:
+    frame = _frame()
+    tens = [8 + CLASSES.index(label) for label in frame["label"]]
+    manifest = _manifest(frame.assign(level_10=tens, level_2=frame["level_1"] + 4, level_note="none"))
+    assert [level.tolist() for level in manifest.levels] == [[0, 0, 1], [4, 4, 5], [8, 9, 10]]
+    assert _manifest(frame.drop(columns="level_1")).levels == ()
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

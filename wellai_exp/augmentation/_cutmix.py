@@ -53,9 +53,9 @@ class CutMix(Policy):
 
     def layers(self) -> list[Any]:
         """Give a horizontal flip, if asked for."""
-        import keras
+        from wellai_exp.augmentation._layers import RandomWarp
 
-        return [keras.layers.RandomFlip("horizontal", dtype="float32")] if self.flip else []
+        return [RandomWarp()] if self.flip else []
 
     def _mix(self, x: Any, targets: Any, weights: Any, stream: Any) -> tuple[Any, Any, Any]:
         import keras

@@ -21,7 +21,7 @@ class HorizontalFlip(Policy):
         return True
 
     def layers(self) -> list[Any]:
-        """Give Keras' RandomFlip, horizontal."""
-        import keras
+        """Give a mirror, with probability 1/2."""
+        from wellai_exp.augmentation._layers import RandomWarp
 
-        return [keras.layers.RandomFlip("horizontal", dtype="float32")]
+        return [RandomWarp()]

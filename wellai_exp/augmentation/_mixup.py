@@ -45,9 +45,9 @@ class MixUp(Policy):
 
     def layers(self) -> list[Any]:
         """Give a horizontal flip, if asked for."""
-        import keras
+        from wellai_exp.augmentation._layers import RandomWarp
 
-        return [keras.layers.RandomFlip("horizontal", dtype="float32")] if self.flip else []
+        return [RandomWarp()] if self.flip else []
 
     def _mix(self, x: Any, targets: Any, weights: Any, stream: Any) -> tuple[Any, Any, Any]:
         from wellai_exp.augmentation._mixing import blend, draw_partners, draw_shares, take_rows

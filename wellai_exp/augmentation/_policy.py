@@ -54,7 +54,7 @@ class Policy(ABC):
     def layers(self) -> list[Any]:
         """Give fresh Keras layers for RGB images in [0, 255], float32 ``[N, H, W, 3]``, in the order of use.
 
-        They choose well for single images (``N = 1``); `augment` and `view` call them so.
+        `view` calls them with single images (``N = 1``), `augment` with whole batches where they draw for each image.
         """
 
     def check_regime(self, regime: str) -> None:
@@ -81,27 +81,30 @@ class Policy(ABC):
         """Augment a batch, each image by itself, with fresh randomness for each.
 
         The same images and the same seed give the same result. It can be called eagerly, in a ``tf.function`` and in
-        ``tf.data.Dataset.map``; its own graph is traced once for an image size. It runs on the CPU.
+        ``tf.data.Dataset.map``; its own graph is traced once for an image size and type. It runs on the CPU.
 
         Parameters
         ----------
         images : tensor or array
-            RGB ``[N, H, W, 3]`` in [0, 255], uint8 or float32.
+            RGB ``[N, H, W, 3]`` in [0, 255], uint8 or float32. A warp of uint8 costs a fifth and gives whole grey
+            levels, so the two types agree but for that rounding.
         seed : int, integer tensor (scalar or ``[2]``) or keras.random.SeedGenerator
             A generator moves on with each call; of the others, pass a new one each step.
 
         Returns
         -------
         tf.Tensor
-            float32 ``[N, H, W, 3]``, clipped to [0, 255].
+            float32 ``[N, H, W, 3]`` in [0, 255].
         """
         import tensorflow as tf
 
         from wellai_exp.augmentation._streams import seed_pair
 
-        images = tf.cast(images, tf.float32)
+        images = tf.convert_to_tensor(images)
         _check_images(images)
-        return _traced_batch(self, images.shape[1], images.shape[2])(images, seed_pair(seed))
+        if images.dtype != tf.uint8:
+            images = tf.cast(images, tf.float32)
+        return _traced_batch(self, images.shape[1], images.shape[2], images.dtype)(images, seed_pair(seed))
 
     def view(self, images: Any, index: int, keys: Sequence[str]) -> np.ndarray[Any, Any]:
         """Give the `index`-th fixed view of each image.
@@ -219,16 +222,13 @@ def _check_images(images: Any) -> None:
         raise ValueError(f"images must be [N, H, W, 3], not {tuple(images.shape)}")
 
 
-def _one_image(policy: Policy) -> Any:
+def _one_image(layers: Sequence[Any]) -> Any:
     """Give a function (image ``[H, W, 3]``, seed ``[2]``) -> float32 ``[H, W, 3]`` in [0, 255]."""
     import tensorflow as tf
 
     from wellai_exp.augmentation._streams import SeedStream, attach
 
     stream = SeedStream()
-    # The layers' own seed variables must belong to no graph, even where this is reached from within one.
-    with tf.init_scope():
-        layers = policy.layers()
     for layer in layers:
         attach(layer, stream)
 
@@ -242,18 +242,60 @@ def _one_image(policy: Policy) -> Any:
     return one
 
 
+def _whole_batch(layer: Any) -> Any:
+    """Give a function (images, seed ``[2]``) -> images, for a layer that draws for each image."""
+    import tensorflow as tf
+
+    from wellai_exp.augmentation._layers import RandomWarp
+    from wellai_exp.augmentation._streams import SeedStream, attach
+
+    stream = SeedStream()
+    attach(layer, stream)
+
+    def whole(images: Any, seed: Any) -> Any:
+        stream.restart(seed)
+        return layer(images if isinstance(layer, RandomWarp) else tf.cast(images, tf.float32), training=True)
+
+    return whole
+
+
+def _image_by_image(layer: Any) -> Any:
+    """Give a function (images, seed ``[2]``) -> images, for a layer that would choose once for a whole batch."""
+    import tensorflow as tf
+
+    one = _one_image([layer])
+
+    def each(images: Any, seed: Any) -> Any:
+        return _map_images(one, images, _draw_seeds(tf.shape(images)[0], seed), lambda image: image, tf.float32)
+
+    return each
+
+
+def _draw_seeds(count: Any, seed: Any) -> Any:
+    """Draw int32 ``[count, 2]`` seeds from one of shape ``[2]``."""
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform([count, 2], seed=seed, minval=0, maxval=0x3FFFFFFF, dtype=tf.int32)
+
+
 def _map_images(one: Any, images: Any, seeds: Any, finish: Any, dtype: Any) -> Any:
     """Apply `one` to each image with its own seed: so no image's result depends on its neighbours."""
     import tensorflow as tf
 
-    # On the CPU everywhere, so that a view is the same on every machine.
-    with tf.device("CPU:0"):
-        return tf.map_fn(
-            lambda pair: finish(one(*pair)),
-            (images, seeds),
-            fn_output_signature=tf.TensorSpec(images.shape[1:], dtype),
-            parallel_iterations=4,
-        )
+    return tf.map_fn(
+        lambda pair: finish(one(*pair)),
+        (images, seeds),
+        fn_output_signature=tf.TensorSpec(images.shape[1:], dtype),
+        parallel_iterations=4,
+    )
+
+
+def _fresh_layers(policy: Policy) -> list[Any]:
+    import tensorflow as tf
+
+    # The layers' own seed variables must belong to no graph, even where this is reached from within one.
+    with tf.init_scope():
+        return policy.layers()
 
 
 @lru_cache(maxsize=64)
@@ -261,29 +303,36 @@ def _traced_views(policy: Policy, height: int, width: int) -> Any:
     """Give the traced function (uint8 images, seeds ``[N, 2]``) -> uint8 views."""
     import tensorflow as tf
 
-    one = _one_image(policy)
+    one = _one_image(_fresh_layers(policy))
 
     signature = [tf.TensorSpec([None, height, width, 3], tf.uint8), tf.TensorSpec([None, 2], tf.int32)]
 
     def views(images: Any, seeds: Any) -> Any:
-        return _map_images(one, images, seeds, lambda image: tf.cast(tf.round(image), tf.uint8), tf.uint8)
+        # On the CPU everywhere, so that a view is the same on every machine.
+        with tf.device("CPU:0"):
+            return _map_images(one, images, seeds, lambda image: tf.cast(tf.round(image), tf.uint8), tf.uint8)
 
     return tf.function(views, input_signature=signature)
 
 
 @lru_cache(maxsize=64)
-def _traced_batch(policy: Policy, height: int | None, width: int | None) -> Any:
-    """Give the traced function (float32 images, seed ``[2]``) -> float32 images."""
+def _traced_batch(policy: Policy, height: int | None, width: int | None, dtype: Any) -> Any:
+    """Give the traced function (images of `dtype`, seed ``[2]``) -> float32 images."""
     import tensorflow as tf
 
-    one = _one_image(policy)
+    from wellai_exp.augmentation._layers import draws_for_each_image
 
-    signature = [tf.TensorSpec([None, height, width, 3], tf.float32), tf.TensorSpec([2], tf.int64)]
+    layers = _fresh_layers(policy)
+    changes = [_whole_batch(layer) if draws_for_each_image(layer) else _image_by_image(layer) for layer in layers]
+
+    signature = [tf.TensorSpec([None, height, width, 3], dtype), tf.TensorSpec([2], tf.int64)]
 
     def batch(images: Any, seed: Any) -> Any:
         small = tf.cast(tf.math.floormod(seed, 0x3FFFFFFF), tf.int32)
-        count = tf.shape(images)[0]
-        seeds = tf.random.stateless_uniform([count, 2], seed=small, minval=0, maxval=0x3FFFFFFF, dtype=tf.int32)
-        return _map_images(one, images, seeds, lambda image: image, tf.float32)
+        with tf.device("CPU:0"):
+            # Drawn, so that no two layers and no two steps whose seeds are neighbours share their numbers.
+            for change, own in zip(changes, tf.unstack(_draw_seeds(len(changes), small)), strict=True):
+                images = change(images, own)
+            return tf.cast(images, tf.float32)
 
     return tf.function(batch, input_signature=signature)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from wellai_exp.data._feature_store import FeatureStore
     from wellai_exp.data._folder import ImageFolder
     from wellai_exp.data._manifest import Manifest
-    from wellai_exp.data._reader import ImageReader, read_image
+    from wellai_exp.data._pixel_store import PixelStore
+    from wellai_exp.data._reader import ImageReader, fit, read_image
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._yoga82 import Yoga82
@@ -25,10 +26,12 @@ _HOMES = {
     "ImageTable": "_table",
     "Listing": "_base",
     "Manifest": "_manifest",
+    "PixelStore": "_pixel_store",
     "Source": "_base",
     "Split": "_split",
     "Yoga82": "_yoga82",
     "build_manifest": "_build",
+    "fit": "_reader",
     "read_image": "_reader",
 }
 
@@ -40,10 +43,12 @@ __all__ = [
     "ImageTable",
     "Listing",
     "Manifest",
+    "PixelStore",
     "Source",
     "Split",
     "Yoga82",
     "build_manifest",
+    "fit",
     "read_image",
 ]
 

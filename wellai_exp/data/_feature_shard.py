@@ -1,4 +1,4 @@
-"""One shard of features on disk: an array, and beside it a sidecar that says whose rows they are and their hash."""
+"""One shard of rows on disk: an array, and beside it a sidecar that says whose rows they are and their hash."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from wellai_exp.errors import StoreError
 from wellai_exp.paths import sha256_of, write_whole
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 
 _NAME = re.compile(r"(\d{6,})\.(npy|json)")
 # A file changed twice within one tick of the file system's clock keeps its time: remember no hash of so new a file.
@@ -45,7 +45,7 @@ class Shard:
     keys : list of str
         The image's hash for each row.
     dim : int
-        Features of an image.
+        Numbers of an image.
     sha256 : str
         Of the array's file.
     description : str
@@ -58,13 +58,18 @@ class Shard:
     sha256: str
     description: str
 
-    def open(self) -> Array:
+    def open(self, dtype: np.dtype[Any]) -> Array:
         """Map the array, once its hash is known to be right.
+
+        Parameters
+        ----------
+        dtype : numpy.dtype
+            What its numbers must be.
 
         Returns
         -------
         numpy.ndarray
-            float32 [rows, dim], memory-mapped and read-only.
+            `dtype` [rows, dim], memory-mapped and read-only.
 
         Raises
         ------
@@ -81,8 +86,8 @@ class Shard:
             raise DamagedShardError(str(error)) from error
         except OSError as error:
             raise _judged(error, self.path) from error
-        if array.dtype != np.float32 or array.shape != (len(self.keys), self.dim):
-            raise DamagedShardError(f"it holds {array.dtype} {array.shape}, not float32 {(len(self.keys), self.dim)}")
+        if array.dtype != dtype or array.shape != (len(self.keys), self.dim):
+            raise DamagedShardError(f"it holds {array.dtype} {array.shape}, not {dtype} {(len(self.keys), self.dim)}")
         # A plain view of the same mapping: indexing np.memmap itself costs Python calls for each access.
         return np.asarray(array)
 

@@ -1,4 +1,4 @@
-"""Features of frozen backbones: computed once for an image and a view, kept on disk, memory-mapped."""
+"""What is computed once for an image (a frozen backbone's features, its pixels): kept on disk, memory-mapped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wellai_exp.data._feature_shard import (
 from wellai_exp.errors import DataError, SettingError, StoreError
 from wellai_exp.paths import ensure_dir
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 Compute = Callable[[Sequence[int]], Iterator[npt.NDArray[Any]]]
 Place = tuple[int, int]
 """Which shard, and which of its rows."""
@@ -37,12 +37,14 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureTable:
-    """The features of the images that were asked for, still on disk.
+    """The rows of the images that were asked for, still on disk.
 
     Attributes
     ----------
     dim : int
-        Features of an image.
+        Numbers of an image.
+    dtype : numpy.dtype
+        Their type.
     computed : int
         How many images were newly computed for this table.
     seconds : float
@@ -50,13 +52,21 @@ class FeatureTable:
     """
 
     def __init__(
-        self, arrays: Sequence[Array], places: Sequence[Place], dim: int, *, computed: int = 0, seconds: float = 0.0
+        self,
+        arrays: Sequence[Array],
+        places: Sequence[Place],
+        dim: int,
+        dtype: np.dtype[Any],
+        *,
+        computed: int = 0,
+        seconds: float = 0.0,
     ) -> None:
         place = np.array(places, np.int64).reshape(-1, 2)
         self._shard = place[:, 0]
         self._row = place[:, 1]
         self._arrays = list(arrays)
         self.dim = dim
+        self.dtype = dtype
         self.computed = computed
         self.seconds = seconds
 
@@ -65,7 +75,7 @@ class FeatureTable:
         return len(self._row)
 
     def gather(self, rows: npt.ArrayLike) -> Array:
-        """Read the features of some images; only their rows are read from disk.
+        """Read the rows of some images; only their rows are read from disk.
 
         Parameters
         ----------
@@ -75,7 +85,7 @@ class FeatureTable:
         Returns
         -------
         numpy.ndarray
-            float32 [n, dim], a copy in memory.
+            `dtype` [n, dim], a copy in memory.
 
         Raises
         ------
@@ -84,7 +94,7 @@ class FeatureTable:
         """
         wanted = np.asarray(rows)
         if wanted.size == 0:
-            return np.empty((0, self.dim), np.float32)
+            return np.empty((0, self.dim), self.dtype)
         if wanted.dtype.kind not in "iu" or wanted.ndim != 1:
             # A boolean mask would be taken for rows 0 and 1.
             raise IndexError(f"rows must be integers [n], not {wanted.dtype} {wanted.shape}")
@@ -92,7 +102,7 @@ class FeatureTable:
         # By shard and row, so that each file is read once, from front to back.
         order = np.lexsort((row, shard))
         numbers, starts = np.unique(shard[order], return_index=True)
-        out = np.empty((len(wanted), self.dim), np.float32)
+        out = np.empty((len(wanted), self.dim), self.dtype)
         for number, places in zip(numbers, np.split(order, starts[1:]), strict=True):
             out[places] = self._arrays[number][row[places]]
         return out
@@ -105,6 +115,7 @@ class _Request:
     folder: Path
     first: Mapping[str, int]  # each different key, and the first row that has it
     dim: int
+    dtype: np.dtype[Any]
     description: str
     names: Sequence[str]  # what an error calls the row
 
@@ -115,12 +126,12 @@ class _Request:
         for shard in shards:
             if shard.dim != self.dim:
                 raise StoreError(
-                    f"{self.folder} holds {shard.dim} features for each image ({shard.description}), "
+                    f"{self.folder} holds {shard.dim} numbers for each image ({shard.description}), "
                     f"but {self.dim} are asked for ({self.description}); remove that folder and type the same command."
                 )
             wanted = {key: row for row, key in enumerate(shard.keys) if key in self.first and key not in opened.places}
             if wanted:
-                opened.add(shard, wanted)
+                opened.add(shard, wanted, self.dtype)
         return opened
 
     def missing(self, opened: _Opened) -> list[int]:
@@ -133,9 +144,9 @@ class _Opened:
     places: dict[str, Place]
     damaged: dict[Path, str]
 
-    def add(self, shard: Shard, wanted: Mapping[str, int]) -> None:
+    def add(self, shard: Shard, wanted: Mapping[str, int], dtype: np.dtype[Any]) -> None:
         try:
-            array = shard.open()
+            array = shard.open(dtype)
         except DamagedShardError as error:
             self.damaged[shard.path] = str(error)
             return
@@ -149,7 +160,7 @@ class _Writer:
     def __init__(self, request: _Request, shard_rows: int, flush_seconds: float) -> None:
         self.request = request
         self._keys: list[str] = []
-        self._buffer = np.empty((shard_rows, request.dim), np.float32)
+        self._buffer = np.empty((shard_rows, request.dim), request.dtype)
         self._flush_seconds = flush_seconds
         self._flushed = time.monotonic()
         self._number = next_number(request.folder)
@@ -175,22 +186,22 @@ class _Writer:
 
 
 class FeatureStore:
-    """A frozen backbone's features, each computed once for all sweeps.
+    """What a frozen backbone (or the decoder) makes of an image, each computed once for all sweeps.
 
-    Features lie in ``root/<space>/<n>.npy`` with a sidecar ``<n>.json`` that names their images and holds the array's
+    Rows lie in ``root/<space>/<n>.npy`` with a sidecar ``<n>.json`` that names their images and holds the array's
     hash. Both are written whole, the sidecar last, and never changed: a shard counts only if both are there and fit
     each other. So a killed extraction keeps what it has written, and a damaged file is noticed and made again.
 
     Parameters
     ----------
     root : Path
-        The folder; made when the first features are written.
+        The folder; made when the first rows are written.
     shard_rows : int
         Most rows in a file, fewer where they would take more than 64 MB; also what is held in memory.
     flush_seconds : float
         Rows that have waited this long are written, so that a kill loses no more.
     progress : bool
-        Whether to show a progress bar while features are computed.
+        Whether to show a progress bar while rows are computed.
     """
 
     def __init__(
@@ -211,8 +222,9 @@ class FeatureStore:
         dim: int,
         description: str,
         names: Sequence[str] | None = None,
+        dtype: npt.DTypeLike = np.float32,
     ) -> FeatureTable:
-        """Give the features of some images; those not yet on disk are computed, stored and counted.
+        """Give the rows of some images; those not yet on disk are computed, stored and counted.
 
         Of two processes that ask for the same rows at once, one computes and the other waits for it.
 
@@ -223,13 +235,15 @@ class FeatureStore:
         keys : sequence of str
             SHA-256 of each image's content; an image that comes twice is computed once.
         compute : callable
-            Given rows (indices into `keys`), yields float32 [b, dim] in their order, in batches of any size.
+            Given rows (indices into `keys`), yields `dtype` [b, dim] in their order, in batches of any size.
         dim : int
-            Features of an image.
+            Numbers of an image.
         description : str
             Backbone and view, for the progress bar and for errors.
         names : sequence of str, optional
             What an error calls each image, e.g. its path; by default its key.
+        dtype : dtype-like
+            Type of the numbers; floats must be finite.
 
         Returns
         -------
@@ -244,13 +258,16 @@ class FeatureStore:
             Where the store cannot be written, or holds features of another width. Finished shards are kept.
         ValueError
             Where `compute` gives other shapes or numbers of rows than it was asked for.
+        TypeError
+            Where it gives another kind of number.
         """
         if not re.fullmatch(r"[0-9A-Za-z_-][0-9A-Za-z._-]*", space):
             raise ValueError(f"space={space!r} is no name for a folder")
         first: dict[str, int] = {}
         for row, key in enumerate(keys):
             first.setdefault(key, row)
-        request = _Request(self.root / space, first, dim, description, keys if names is None else names)
+        kind = np.dtype(dtype)
+        request = _Request(self.root / space, first, dim, kind, description, keys if names is None else names)
         opened = request.open()
         computed, seconds = 0, 0.0
         if request.missing(opened):
@@ -264,16 +281,16 @@ class FeatureStore:
                     computed, seconds = len(rows), time.perf_counter() - start
                     opened = _reopened(request)
         return FeatureTable(
-            opened.arrays, [opened.places[key] for key in keys], dim, computed=computed, seconds=seconds
+            opened.arrays, [opened.places[key] for key in keys], dim, kind, computed=computed, seconds=seconds
         )
 
     def known_dim(self, space: str) -> int | None:
-        """Give the width of the features that a space holds; None where it holds none yet."""
+        """Give the width of the rows that a space holds; None where it holds none yet."""
         shards, _ = scan(self.root / space)
         return shards[0].dim if shards else None
 
     def _extract(self, request: _Request, rows: list[int], keys: list[str], compute: Compute) -> None:
-        shard_rows = max(1, min(self._shard_rows, _SHARD_BYTES // (4 * request.dim), len(rows)))
+        shard_rows = max(1, min(self._shard_rows, _SHARD_BYTES // (request.dtype.itemsize * request.dim), len(rows)))
         writer = _Writer(request, shard_rows, self._flush_seconds)
         done = 0
         # Closing a generator that is left early also ends the threads that read its images.
@@ -302,13 +319,13 @@ def _kept(batches: Iterator[Any], writer: _Writer) -> Generator[Any, None, None]
         try:
             writer.flush()
         except StoreError as error:
-            logger.warning("The last features computed before the interruption are lost: %s", error)
+            logger.warning("The last rows computed before the interruption are lost: %s", error)
         raise
 
 
 def _checked(request: _Request, rows: Sequence[int], batch: npt.NDArray[Any]) -> Array:
-    """Give the batch as float32 [b, dim], all finite."""
-    batch = np.asarray(batch, np.float32)
+    """Give the batch as [b, dim] of the type asked for, all finite."""
+    batch = np.asarray(batch).astype(request.dtype, casting="same_kind", copy=False)
     if batch.shape != (len(rows), request.dim):
         raise ValueError(f"compute gave {batch.shape} where {(len(rows), request.dim)} was asked for")
     finite = np.isfinite(batch).all(axis=1)
@@ -326,7 +343,7 @@ def _repaired(request: _Request) -> _Opened:
     remove_leftovers(request.folder)
     opened = request.open()
     for path, why in opened.damaged.items():
-        logger.warning("The features in %s are damaged (%s); they are removed and computed again.", path, why)
+        logger.warning("The rows in %s are damaged (%s); they are removed and computed again.", path, why)
         remove_shard(path)
     return opened
 
@@ -353,12 +370,10 @@ def _locked(request: _Request) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.info("Another process computes features of %s; waiting for it.", request.description)
+            logger.info("Another process computes what is kept of %s; waiting for it.", request.description)
             lock.acquire()
     except (OSError, NotImplementedError) as error:
-        raise StoreError(
-            f"{request.folder} cannot be locked ({error}); put the feature store on a local disk."
-        ) from error
+        raise StoreError(f"{request.folder} cannot be locked ({error}); put that folder on a local disk.") from error
     try:
         yield
     finally:

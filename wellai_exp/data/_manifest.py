@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -166,6 +167,12 @@ class Manifest:
             raise ValueError(f"The data {self.name!r} have no {column}.")
         first = self.frame.groupby("label")[column].first()
         return first.loc[list(self.classes)].to_numpy(np.int64)
+
+    @cached_property
+    def levels(self) -> tuple[IntArray, ...]:
+        """The ancestors of each class at every level that the data have, coarse to fine: `parents` of each."""
+        found = [re.fullmatch(r"level_(\d+)", name) for name in self.frame.columns]
+        return tuple(self.parents(number) for number in sorted(int(match[1]) for match in found if match))
 
     def save(self, folder: Path) -> Path:
         """Write the table to ``manifest.parquet`` in a folder, whole or not at all, and give its path.
