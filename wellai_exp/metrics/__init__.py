@@ -14,6 +14,7 @@ from wellai_exp.metrics._decisions import (
     f1_macro,
     precision_recall_f1_per_class,
 )
+from wellai_exp.metrics._log_me import log_me
 from wellai_exp.metrics._probabilities import log_loss, top_k_accuracy
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "f1_macro",
     "fold_summary",
     "log_loss",
+    "log_me",
     "precision_recall_f1_per_class",
     "top_k_accuracy",
 ]
