@@ -20,7 +20,7 @@ def from_file(path: Path) -> Head:
     node = yaml.safe_load(path.read_text(encoding="utf-8"))
     node.pop("_space_", None)
     head: Head = getattr(models, node.pop("_target_").rsplit(".", 1)[-1])(**node)
-    return head
+    return head.bound([np.array([0, 0, 1, 1])])
 
 
 def fitted(head: Head, dim: int = 7, classes: int = 4, seed: int = 0) -> FittedHead:
@@ -29,7 +29,8 @@ def fitted(head: Head, dim: int = 7, classes: int = 4, seed: int = 0) -> FittedH
     weights = [rng.normal(size=part.shape).astype(np.float32) for part in head.initial(1, dim, classes, seed)]
     scaler = Scaler.fit(head.scaling, rng.normal(2.0, 3.0, (50, dim)).astype(np.float32))
     kernel = np.asarray(head.class_vectors(weights), np.float32)[0].T
-    return FittedHead(head, scaler, tuple(part[0] for part in weights[:-2]), kernel, weights[-1][0, 0])
+    bias = np.asarray(head.class_bias(weights), np.float32)[0, 0]
+    return FittedHead(head, scaler, tuple(part[0] for part in head.hidden_weights(weights)), kernel, bias)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

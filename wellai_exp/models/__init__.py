@@ -2,8 +2,10 @@
 
 from wellai_exp.models._application import Application
 from wellai_exp.models._backbone import Backbone
+from wellai_exp.models._blocks import blocks, set_trainable
 from wellai_exp.models._fusion import Fusion
 from wellai_exp.models._heads import CosineHead, FittedHead, Head, LinearHead, MLPHead, Scaler, assemble
+from wellai_exp.models._hierarchy import HierarchicalHead
 from wellai_exp.models._small_conv import SmallConvNet
 
 __all__ = [
@@ -13,9 +15,12 @@ __all__ = [
     "FittedHead",
     "Fusion",
     "Head",
+    "HierarchicalHead",
     "LinearHead",
     "MLPHead",
     "Scaler",
     "SmallConvNet",
     "assemble",
+    "blocks",
+    "set_trainable",
 ]

@@ -6,9 +6,9 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from wellai_exp.errors import SettingError
 from wellai_exp.models._backbone import Backbone, check_size
@@ -234,6 +234,10 @@ class Application(Backbone):
             "alpha": float(self.alpha),
             "minimalistic": bool(self.minimalistic),
         }
+
+    def at_size(self, size: int) -> Self:
+        """Give the same network for another image size, as `Backbone.at_size`."""
+        return replace(self, size=size)
 
     def build(self) -> keras.Model:
         """Make the Keras model, as `Backbone.build`; its layers are the network's own, without nesting."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from wellai_exp.errors import SettingError
 
@@ -78,6 +78,16 @@ class Backbone(ABC):
     def batch_norm_folded(self) -> bool:
         """Whether batch normalisation was folded into the weights, so that it must stay frozen when fine-tuning."""
         return False
+
+    @abstractmethod
+    def at_size(self, size: int) -> Self:
+        """Give the same network, with the same weights, for images of another size.
+
+        Parameters
+        ----------
+        size : int
+            Height and width in pixels; of a fusion's largest member, the others keep their proportion to it.
+        """
 
     @abstractmethod
     def build(self) -> keras.Model:

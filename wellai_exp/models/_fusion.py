@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from wellai_exp.errors import SettingError
 from wellai_exp.models._backbone import Backbone
@@ -96,6 +96,12 @@ class Fusion(Backbone):
     def feature_settings(self) -> dict[str, object]:
         """Give the members' feature keys, in their order."""
         return {"size": self.size, "members": [member.feature_key() for member in self.members]}
+
+    def at_size(self, size: int) -> Self:
+        """Give the same members for another image size, as `Backbone.at_size`."""
+        sizes = [round(member.size * size / self.size) for member in self.members]
+        members = tuple(member.at_size(own) for member, own in zip(self.members, sizes, strict=True))
+        return replace(self, members=members)
 
     def build(self) -> keras.Model:
         """Make one model with one image input; each member is a nested model of its own."""

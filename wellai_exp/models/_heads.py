@@ -9,9 +9,9 @@ fitted; :class:`FittedHead` is one fold's, without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,16 @@ from wellai_exp.errors import SettingError
 from wellai_exp.seeding import generator
 
 Array = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 SCALINGS = ("standard", "unit", "none")
 
 
 @dataclass(frozen=True)
 class Head:
     """Base of the heads: validates the shared settings; a subclass says what lies before the last linear layer.
+
+    Weights are listed kernel, bias, kernel, bias, …: first those of the hidden layers, then those that the class
+    vectors and biases are made of.
 
     Parameters
     ----------
@@ -65,8 +69,18 @@ class Head:
         """The head's name, as its file in ``conf/head`` has it."""
         return type(self).__name__.removesuffix("Head").lower()
 
+    def bound(self, parents: Sequence[IntArray]) -> Self:
+        """Give the head for data whose classes have these ancestors; most heads do not look at them.
+
+        Parameters
+        ----------
+        parents : sequence of numpy.ndarray
+            For each level that the data have, coarse to fine, the id of each class's ancestor, int [C].
+        """
+        return self
+
     def initial(self, folds: int, dim: int, classes: int, seed: int) -> list[Array]:
-        """Give starting weights, the same for every fold: hidden ones first, then the last kernel and bias.
+        """Give starting weights, the same for every fold.
 
         Returns
         -------
@@ -75,16 +89,19 @@ class Head:
         """
         hidden = self._initial_hidden(dim, generator(seed, "head"))
         width = hidden[-1].shape[-1] if hidden else dim
-        last = self._initial_class_vectors(width, classes, generator(seed, "classifier"))
-        single = [*hidden, last, np.zeros((1, classes), np.float32)]
+        single = [*hidden, *self._initial_classifier(width, classes, generator(seed, "classifier"))]
         return [np.repeat(weight[None], folds, axis=0) for weight in single]
 
     def _initial_hidden(self, dim: int, rng: np.random.Generator) -> list[Array]:
         return []
 
-    def _initial_class_vectors(self, width: int, classes: int, rng: np.random.Generator) -> Array:
+    def _initial_classifier(self, width: int, classes: int, rng: np.random.Generator) -> list[Array]:
         # The last layer is a convex problem: zero is as good a start as any, and the same for every seed.
-        return np.zeros((classes, width), np.float32)
+        return [np.zeros((classes, width), np.float32), np.zeros((1, classes), np.float32)]
+
+    def hidden_weights(self, weights: list[Any]) -> list[Any]:
+        """Give those weights that :meth:`hidden` needs."""
+        return weights[:-2]
 
     def hidden(self, weights: list[Any], features: Any) -> Any:
         """Map scaled features [..., N, D] to what the last layer sees [..., N, K]."""
@@ -98,12 +115,22 @@ class Head:
         """Give the kernel of the last linear layer, one row a class: [..., C, K]."""
         return weights[-2]
 
+    def class_bias(self, weights: list[Any]) -> Any:
+        """Give the bias of the last linear layer: [..., 1, C]."""
+        return weights[-1]
+
     def logits(self, weights: list[Any], features: Any) -> Any:
         """Give logits [..., N, C] of scaled features [..., N, D]."""
         from keras import ops
 
         vectors = self.class_vectors(weights)
-        return ops.einsum("...nk,...ck->...nc", self.hidden(weights, features), vectors) + weights[-1]
+        return ops.einsum("...nk,...ck->...nc", self.hidden(weights, features), vectors) + self.class_bias(weights)
+
+    def extra_loss(self, logits: Any, targets: Any) -> Any:
+        """Give what the head adds to the strategy's loss of each row, [..., N], from logits and targets [..., N, C]."""
+        from keras import ops
+
+        return ops.zeros_like(logits[..., 0])
 
     def penalty(self, weights: list[Any]) -> Any:
         """Give half the squared norm of all kernels, summed over folds (biases are free)."""
@@ -168,9 +195,9 @@ class CosineHead(Head):
         super().__post_init__()
         self._check("scale", self.scale, self.scale > 0, "above 0", 16)
 
-    def _initial_class_vectors(self, width: int, classes: int, rng: np.random.Generator) -> Array:
+    def _initial_classifier(self, width: int, classes: int, rng: np.random.Generator) -> list[Array]:
         # A zero vector has no direction.
-        return rng.normal(0.0, 0.01, (classes, width)).astype(np.float32)
+        return [rng.normal(0.0, 0.01, (classes, width)).astype(np.float32), np.zeros((1, classes), np.float32)]
 
     def hidden(self, weights: list[Any], features: Any) -> Any:
         """Scale rows to unit length."""
@@ -279,7 +306,7 @@ class FittedHead:
         return layers.Softmax(name="probabilities", dtype="float32")(logits)
 
 
-def assemble(build_backbone: Callable[[], Any], fitted: FittedHead) -> Any:
+def assemble(build_backbone: Callable[[], Any], fitted: FittedHead, mirrored: bool = False) -> Any:
     """Join a backbone and a fitted head to one inference model.
 
     Parameters
@@ -288,6 +315,8 @@ def assemble(build_backbone: Callable[[], Any], fitted: FittedHead) -> Any:
         Gives the backbone as a ``keras.Model`` from uint8-range RGB images to features [N, D].
     fitted : FittedHead
         The head.
+    mirrored : bool
+        Whether the answers for an image and its mirror image are averaged.
 
     Returns
     -------
@@ -297,4 +326,9 @@ def assemble(build_backbone: Callable[[], Any], fitted: FittedHead) -> Any:
     import keras
 
     backbone = build_backbone()
-    return keras.Model(backbone.inputs[0], fitted.attach(backbone.outputs[0]), name="classifier")
+    single = keras.Model(backbone.inputs[0], fitted.attach(backbone.outputs[0]), name="classifier")
+    if not mirrored:
+        return single
+    image = keras.Input(backbone.input_shape[1:], name="image")
+    answers = [single(image), single(keras.ops.flip(image, axis=2))]
+    return keras.Model(image, keras.layers.Average(name="probabilities")(answers), name="mirrored_classifier")

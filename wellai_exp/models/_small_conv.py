@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from wellai_exp.errors import SettingError
 from wellai_exp.models._backbone import Backbone, check_size
@@ -75,6 +75,10 @@ class SmallConvNet(Backbone):
     def feature_settings(self) -> dict[str, object]:
         """Give what decides the features, as `Backbone.feature_settings`."""
         return {"size": self.size, "width": self.width, "depth": self.depth, "pooling": self.pooling}
+
+    def at_size(self, size: int) -> Self:
+        """Give the same network for another image size, as `Backbone.at_size`."""
+        return replace(self, size=size)
 
     def build(self) -> keras.Model:
         """Make the Keras model with fresh weights, as `Backbone.build`; Keras' global seed decides them."""
