@@ -11,7 +11,7 @@ from functools import cache
 
 
 @contextmanager
-def _native_stderr_hidden() -> Iterator[None]:
+def native_stderr_hidden() -> Iterator[None]:
     """Hide what native libraries write to stderr; show it after all where the block fails.
 
     TensorFlow's C++ part reports missing GPUs there before any log level is in force.
@@ -35,7 +35,7 @@ def _native_stderr_hidden() -> Iterator[None]:
 def prepare_tensorflow() -> None:
     """Import TensorFlow, look for its devices, and make its operations deterministic; once a process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _native_stderr_hidden():
+    with native_stderr_hidden():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

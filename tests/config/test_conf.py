@@ -14,8 +14,23 @@ from wellai_exp.config import SPACE_KEY, build, parse_distribution, register_plu
 from wellai_exp.errors import SettingError
 from wellai_exp.paths import shipped_dir
 from wellai_exp.search import Choice, Integers, Interval
+from wellai_exp.verbs._stages import stages_of
+from wellai_exp.verbs._workbench import make_choices
 
-GROUPS = ("data", "split", "backbone", "augmentation", "imbalance", "head", "regime", "search", "tracking")
+GROUPS = (
+    "data",
+    "split",
+    "backbone",
+    "augmentation",
+    "imbalance",
+    "head",
+    "regime",
+    "optimizer",
+    "ranking",
+    "runtime",
+    "search",
+    "tracking",
+)
 OPTIONS = [
     (group, file.stem)
     for group in GROUPS
@@ -39,6 +54,11 @@ def fill(group: str, tmp_path: Path) -> list[str]:
     return [f"data.root={tmp_path}", *(["data.table=t.csv"] if group == "table" else [])]
 
 
+def left_open(experiment: str, tmp_path: Path) -> list[str]:
+    """Give what an experiment leaves to its user."""
+    return [f"data.root={tmp_path}"] if experiment == "yoga82" else []
+
+
 @pytest.mark.usefixtures("hydra")
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_an_option_composes_and_makes_its_object(group: str, option: str, tmp_path: Path) -> None:
@@ -55,18 +75,33 @@ def test_an_option_composes_and_makes_its_object(group: str, option: str, tmp_pa
 
 @pytest.mark.usefixtures("hydra")
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_opens_with_its_note_and_composes(name: str) -> None:
+def test_an_experiment_opens_with_its_note_and_composes(name: str, tmp_path: Path) -> None:
     text = (shipped_dir("experiments") / f"{name}.yaml").read_text(encoding="utf-8")
     for heading in ("# Question", "# Cost", "# Expected", "# Command"):
         assert heading in text
     assert f"experiment={name}" in text
     for verb in ("sweep", "train"):
-        cfg = compose(verb, overrides=[f"experiment={name}"])
+        cfg = compose(verb, overrides=[f"experiment={name}", *left_open(name, tmp_path)])
         assert cfg.name == name
         for group in GROUPS:
             build(cfg, group)
         for key, space in cfg.search.space.items():
             parse_distribution(f"search.space.{key}", space)
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_stage_of_an_experiment_composes_and_makes_its_objects(name: str, tmp_path: Path) -> None:
+    command = [f"experiment={name}", *left_open(name, tmp_path)]
+    for stage in stages_of(compose("sweep", overrides=command)):
+        cfg = stage.settings(compose("sweep", overrides=[*stage.overrides, *command]))
+        search = build(cfg, "search")
+        assert search.make_sampler(seed=1) is not None
+        make_choices(cfg)
+        for key, text in search.space.items():
+            option = parse_distribution(f"stages.{stage.name}.search.space.{key}", text)
+            for value in option.values if isinstance(option, Choice) else ():
+                make_choices(compose("sweep", overrides=[*stage.overrides, *command, f"{key}={value}"]))
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,45 @@ def test_a_suggested_number_survives_as_text(one: float, other: float) -> None:
     trial = study.ask()
     text = Interval(low, high).suggest(trial, "x")
     assert float(text) == trial.params["x"]
+
+
+CARRIED = {
+    "k0": ("backbone=b", "imbalance=smote", "imbalance.k_neighbors=3", "optimizer.lr=0.1"),
+    "k1": ("backbone=a", "imbalance=none"),
+}
+
+
+def later(carried: Mapping[str, tuple[str, ...]], pinned: frozenset[str] = frozenset()) -> Space:
+    groups = {"imbalance": "none", "head": "linear"}
+    return Space({"epochs": Integers(3, 9)}, own, groups, pinned, carried)
+
+
+def test_a_trial_starts_from_a_carried_configuration() -> None:
+    space = later(CARRIED)
+    assert suggest(space, start="k1", epochs=4, **{"head.linear.l2": 0.01}) == [
+        "backbone=a", "imbalance=none", "head.l2=0.01", "epochs=4",
+    ]  # fmt: skip
+    smote = suggest(space, start="k0", epochs=4, **{"imbalance.smote.k_neighbors": 7, "head.linear.l2": 0.01})
+    assert smote == [
+        "backbone=b", "imbalance=smote", "optimizer.lr=0.1", "imbalance.k_neighbors=7", "head.l2=0.01", "epochs=4",
+    ]  # fmt: skip
+    assert {point["start"] for point in space.cover(0)} == {"k0", "k1"}
+
+
+def test_one_carried_configuration_is_no_parameter() -> None:
+    space = later({"only": CARRIED["k1"]})
+    assert list(space.searched) == ["epochs"]
+    assert suggest(space)[:2] == ["backbone=a", "imbalance=none"]
+
+
+def test_carried_overrides_give_way_to_what_the_stage_searches_and_to_the_command() -> None:
+    searched = Space({"imbalance": Choice(("none", "adasyn"))}, own, {"imbalance": "none"}, frozenset(), CARRIED)
+    assert suggest(searched, start="k0", imbalance="none") == ["backbone=b", "optimizer.lr=0.1", "imbalance=none"]
+    pinned = suggest(later(CARRIED, frozenset({"imbalance", "optimizer.lr"})), start="k0")
+    assert [line.split("=")[0] for line in pinned] == ["backbone", "head.l2", "epochs"]
+
+
+def test_choosing_among_carried_configurations_is_enough_to_search() -> None:
+    assert suggest(Space({}, own, {}, frozenset(), CARRIED), start="k1") == list(CARRIED["k1"])
+    with pytest.raises(SettingError, match=r"search\.space"):
+        Space({}, own, {}, frozenset(), {"only": CARRIED["k1"]})

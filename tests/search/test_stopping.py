@@ -8,10 +8,10 @@ import weakref
 from pathlib import Path
 
 import pytest
-from test_study import make_study, run, value
+from test_study import make_study, measure, run
 
 from wellai_exp import stopping
-from wellai_exp.search import Proposal
+from wellai_exp.search import Proposal, Report
 
 
 class Held:
@@ -36,13 +36,13 @@ def _handlers() -> object:
 def test_a_signal_inside_a_weak_references_callback_still_stops_the_search(
     tmp_path: Path, number: int, kind: type[KeyboardInterrupt]
 ) -> None:
-    def dropped(proposal: Proposal) -> float:
+    def dropped(proposal: Proposal, report: Report) -> dict[str, float]:
         if proposal.number == 2:
             held = Held()
             reference = weakref.ref(held, lambda _: os.kill(os.getpid(), number))
             del held
             assert reference() is None
-        return value(proposal)
+        return measure(proposal, report)
 
     with pytest.raises(kind):
         run(make_study(tmp_path), dropped)

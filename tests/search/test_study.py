@@ -13,8 +13,19 @@ from pathlib import Path
 import optuna
 import pytest
 
-from wellai_exp.errors import StoreError, TrialFailed
-from wellai_exp.search import Choice, Distribution, Interval, Proposal, Search, Space, Study, SweepFailed
+from wellai_exp.errors import SettingError, StoreError, TrialFailed
+from wellai_exp.search import (
+    Choice,
+    Distribution,
+    Evaluate,
+    Interval,
+    Proposal,
+    Report,
+    Search,
+    Space,
+    Study,
+    SweepFailed,
+)
 
 
 def nothing(_group: str, _option: str) -> Mapping[str, Distribution]:
@@ -31,9 +42,13 @@ def value(proposal: Proposal) -> float:
     return float(next(line for line in proposal.overrides if line.startswith("b=")).removeprefix("b="))
 
 
-def run(study: Study, evaluate: object = value) -> None:
+def measure(proposal: Proposal, _report: Report) -> dict[str, float]:
+    return {"auc_pr_macro": value(proposal), "accuracy": 0.5}
+
+
+def run(study: Study, evaluate: Evaluate = measure) -> None:
     with study.opened():
-        study.run(evaluate, lambda: None)  # type: ignore[arg-type]
+        study.run(evaluate, lambda: None)
 
 
 def test_the_total_counts_earlier_starts(tmp_path: Path) -> None:
@@ -43,9 +58,9 @@ def test_the_total_counts_earlier_starts(tmp_path: Path) -> None:
     trials = again.trials()
     assert len(trials) == 7
     assert set(trials["a"]) == {"x", "y", "z"}
-    number, overrides, best = again.best()
-    assert best == trials["value"].max()
-    assert value(Proposal(number, overrides, 1, 0.0)) == best
+    best = again.best()
+    assert best.value == trials["value"].max()
+    assert value(Proposal(best.number, best.overrides, 1, 0.0)) == best.value
 
 
 def test_going_on_proposes_nothing_twice(tmp_path: Path) -> None:
@@ -56,12 +71,12 @@ def test_going_on_proposes_nothing_twice(tmp_path: Path) -> None:
 
 
 def test_a_failing_trial_is_kept_with_its_reason_and_does_not_end_the_sweep(tmp_path: Path) -> None:
-    def sometimes(proposal: Proposal) -> float:
+    def sometimes(proposal: Proposal, report: Report) -> dict[str, float]:
         if proposal.number in (1, 4):
             raise TrialFailed("the neighbours ran out")
         if proposal.number == 2:
             raise ZeroDivisionError
-        return float("nan") if proposal.number == 6 else value(proposal)
+        return {"auc_pr_macro": float("nan")} if proposal.number == 6 else measure(proposal, report)
 
     study = make_study(tmp_path)
     run(study, sometimes)
@@ -73,7 +88,7 @@ def test_a_failing_trial_is_kept_with_its_reason_and_does_not_end_the_sweep(tmp_
 
 
 def test_repeated_failure_ends_the_sweep_with_the_reason(tmp_path: Path) -> None:
-    def never(_: Proposal) -> float:
+    def never(_: Proposal, _report: Report) -> dict[str, float]:
         raise TrialFailed("no weights")
 
     with pytest.raises(SweepFailed, match=r"search\.max_failures=3.*no weights"):
@@ -88,11 +103,11 @@ def test_an_interrupted_trial_is_done_again_with_the_same_parameters(
 ) -> None:
     seen: list[tuple[str, ...]] = []
 
-    def stopped(proposal: Proposal) -> float:
+    def stopped(proposal: Proposal, report: Report) -> dict[str, float]:
         seen.append(proposal.overrides)
         if len(seen) == 4:
             raise stop
-        return value(proposal)
+        return measure(proposal, report)
 
     with pytest.raises((KeyboardInterrupt, StoreError)):
         run(make_study(tmp_path), stopped)
@@ -118,14 +133,14 @@ KILLED = textwrap.dedent(
     import os, signal, sys
     sys.path.insert(0, {tests!r})
     from pathlib import Path
-    from test_study import make_study, run, value
+    from test_study import make_study, measure, run
     count = 0
-    def dies(proposal):
+    def dies(proposal, report):
         global count
         count += 1
         if count == {at}:
             os.kill(os.getpid(), signal.SIGKILL)
-        return value(proposal)
+        return measure(proposal, report)
     run(make_study(Path({store!r})), dies)
     """
 )
@@ -148,3 +163,33 @@ def test_a_damaged_study_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match=r"paths\.store=.*study\.db"):
         run(make_study(tmp_path))
+
+
+def test_points_to_try_first_come_before_the_design(tmp_path: Path) -> None:
+    search = Search(sampler=optuna.samplers.RandomSampler, n_trials=4)
+    points: list[dict[str, object]] = [{"a": "z", "b": 0.25}, {"a": "y"}]
+    study = Study(search, make_study(tmp_path).space, "first", tmp_path, seed=3, enqueue=points)
+    run(study)
+    table = study.trials()
+    assert (table["a"][0], table["b"][0], table["a"][1]) == ("z", 0.25, "y")
+    run(Study(search, study.space, "first", tmp_path, seed=3, enqueue=points))
+    assert len(study.trials()) == 4
+
+
+@pytest.mark.parametrize(("point", "name"), [({"a": "w"}, r"search\.space\.a=w"), ({"c": 1}, r"search\.space\.c=1")])
+def test_a_point_outside_the_space_is_refused(tmp_path: Path, point: dict[str, object], name: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        Study(make_study(tmp_path).search, make_study(tmp_path).space, "s", tmp_path, 3, [point])
+
+
+def test_the_best_few_are_distinct(tmp_path: Path) -> None:
+    def rounded(proposal: Proposal, _report: Report) -> dict[str, float]:
+        return {"auc_pr_macro": float("a=z" in proposal.overrides)}
+
+    search = Search(sampler=optuna.samplers.RandomSampler, n_trials=12)
+    study = Study(search, Space({"a": Choice(("x", "y", "z"))}, nothing, {}), "s", tmp_path, 3)
+    run(study, rounded)
+    top = study.top(5)
+    assert top[0].overrides == ("a=z",)
+    assert len({each.overrides for each in top}) == len(top) == 3
+    assert top[0] == study.best()

@@ -11,10 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from wellai_exp.augmentation import MixUp, NoAugmentation
 from wellai_exp.errors import TrialFailed
 from wellai_exp.imbalance import ClassBalancedBatches, ClassWeight, NoStrategy, Strategy, TauNorm
-from wellai_exp.models import CosineHead, Head, LinearHead, MLPHead, Scaler
-from wellai_exp.training._solver import FoldData, fit_heads
+from wellai_exp.models import CosineHead, Head, HierarchicalHead, LinearHead, MLPHead, Scaler
+from wellai_exp.training._solver import FoldData, fit_heads, solve
 
 CLASSES = 4
+PAIRS = np.array([0, 0, 1, 1])
+HIERARCHICAL = HierarchicalHead(level_weights=1.0).bound([PAIRS])
 
 
 def fold(rows: int, seed: int, spread: float = 3.0) -> FoldData:
@@ -25,7 +27,9 @@ def fold(rows: int, seed: int, spread: float = 3.0) -> FoldData:
     return FoldData(scaler(features), y[keep].astype(np.int64), scaler)
 
 
-@pytest.mark.parametrize("head", [LinearHead(), MLPHead(hidden_units=8), CosineHead()], ids=lambda head: head.name)
+@pytest.mark.parametrize(
+    "head", [LinearHead(), MLPHead(hidden_units=8), CosineHead(), HIERARCHICAL], ids=lambda head: head.name
+)
 def test_folds_fitted_together_equal_folds_fitted_alone(head: Head) -> None:
     folds = [fold(60, 0), fold(60, 1), fold(60, 2)]
     together = fit_heads(head, ClassWeight(), NoAugmentation(), folds, CLASSES, seed=3)
@@ -57,12 +61,13 @@ class Triple(Strategy):
         return np.where(np.arange(len(counts)) == 0, 3.0, 1.0)
 
 
-def test_a_class_that_counts_three_times_is_a_class_whose_rows_stand_three_times() -> None:
+@pytest.mark.parametrize("head", [LinearHead(), HIERARCHICAL], ids=lambda head: head.name)
+def test_a_class_that_counts_three_times_is_a_class_whose_rows_stand_three_times(head: Head) -> None:
     part = fold(120, 0)
     copies = np.repeat(np.arange(len(part.labels)), np.where(part.labels == 0, 3, 1))
     tripled = FoldData(part.features[copies], part.labels[copies], part.scaler)
-    weighted = fit_heads(LinearHead(), Triple(), NoAugmentation(), [part], CLASSES, seed=0)[0]
-    repeated = fit_heads(LinearHead(), NoStrategy(), NoAugmentation(), [tripled], CLASSES, seed=0)[0]
+    weighted = fit_heads(head, Triple(), NoAugmentation(), [part], CLASSES, seed=0)[0]
+    repeated = fit_heads(head, NoStrategy(), NoAugmentation(), [tripled], CLASSES, seed=0)[0]
     np.testing.assert_allclose(weighted.kernel, repeated.kernel, atol=1e-4)
 
 
@@ -78,3 +83,51 @@ def test_a_loss_that_is_no_number_fails_the_trial() -> None:
     part.features[0, 0] = np.inf
     with pytest.raises(TrialFailed, match="no longer a number"):
         fit_heads(LinearHead(), NoStrategy(), NoAugmentation(), [part], CLASSES, seed=0)
+
+
+def clusters(rows: int, seed: int) -> FoldData:
+    """Draw pairs of classes that overlap: the members of a pair lie close together, and one of them is rare."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(CLASSES, rows, p=[0.45, 0.05, 0.45, 0.05])
+    centres = np.array([[0, 0, 0], [0, 1, 0], [2, 0, 0], [2, 0, 1]])
+    features = (centres[labels] + rng.normal(0.0, 1.0, (rows, 3))).astype(np.float32)
+    return FoldData(features, labels, Scaler.fit("none", features))
+
+
+def hierarchical(level_weights: float, l2: float) -> HierarchicalHead:
+    return HierarchicalHead(0.2, l2, 600, scaling="none", level_weights=level_weights).bound([PAIRS])
+
+
+def test_without_level_losses_and_penalty_the_hierarchical_head_reaches_the_linear_heads_solution() -> None:
+    part = clusters(300, 0)
+    heads = LinearHead(0.2, 0.0, 600, scaling="none"), hierarchical(0.0, 0.0)
+    linear, ours = (fit_heads(head, NoStrategy(), NoAugmentation(), [part], CLASSES, seed=0)[0] for head in heads)
+    assert ours.weights == ()
+    np.testing.assert_allclose(ours.probabilities(part.features), linear.probabilities(part.features), atol=2e-3)
+
+
+@pytest.mark.parametrize("level_weights", [0.0, 1.0])
+def test_under_the_penalty_a_parents_vector_is_the_sum_of_its_classes_own(level_weights: float) -> None:
+    # Both see the same gradients of the loss, added up over the classes, so where all gradients vanish they agree.
+    head = hierarchical(level_weights, 0.05)
+    groups, _, own, _ = solve(head, NoStrategy(), NoAugmentation(), [clusters(300, 0)], CLASSES, seed=0)
+    assert np.abs(groups).max() > 0.1
+    np.testing.assert_allclose(groups[0], np.eye(2)[PAIRS].T @ own[0], atol=2e-3)
+
+
+def test_the_level_loss_is_learnt_and_costs_no_accuracy() -> None:
+    train, held_out = clusters(300, 0), clusters(2000, 1)
+    coarse_loss, coarse_accuracy, accuracy = [], [], []
+    for level_weights in (0.0, 4.0):
+        head = hierarchical(level_weights, 1e-3)
+        one = fit_heads(head, NoStrategy(), NoAugmentation(), [train], CLASSES, seed=0)[0]
+        coarse = one.probabilities(train.features) @ np.eye(2)[PAIRS]
+        coarse_loss.append(-np.log(coarse[np.arange(300), PAIRS[train.labels]]).mean())
+        probabilities = one.probabilities(held_out.features)
+        coarse = probabilities @ np.eye(2)[PAIRS]
+        coarse_accuracy.append(np.mean(coarse.argmax(axis=1) == PAIRS[held_out.labels]))
+        accuracy.append(np.mean(probabilities.argmax(axis=1) == held_out.labels))
+    assert coarse_loss[1] < coarse_loss[0]
+    assert coarse_accuracy[1] > coarse_accuracy[0] - 0.005
+    assert min(coarse_accuracy) > 0.8
+    assert min(accuracy) > 0.7

@@ -11,8 +11,17 @@ from wellai_exp.paths import shipped_dir
 
 _GROUPS = {
     "The question": ("experiment",),
-    "What a trial is made of": ("data", "split", "backbone", "augmentation", "imbalance", "head", "regime"),
-    "How it is searched and kept": ("search", "tracking"),
+    "What a trial is made of": (
+        "data",
+        "split",
+        "backbone",
+        "augmentation",
+        "imbalance",
+        "head",
+        "optimizer",
+        "regime",
+    ),
+    "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
 }
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),

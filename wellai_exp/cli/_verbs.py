@@ -79,6 +79,14 @@ VERBS: dict[str, Verb] = {
         ),
         positional="model",
     ),
+    "benchmark": Verb(
+        "measure how fast backbones classify one frame on this machine, and how large they are",
+        (
+            "wellai-exp benchmark backbone=small_conv",
+            "wellai-exp benchmark 'backbones=[mobilenet_v2,mobilenet_v3_small]' 'sizes=[160,224]' runtime=keras",
+        ),
+        trains=True,
+    ),
     "promote": Verb(
         "make a registered version the champion",
         ("wellai-exp promote demo", "wellai-exp promote demo --version 3 --reason 'better on warriors'"),

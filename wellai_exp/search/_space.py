@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,8 @@ class Interval:
 
 
 Distribution = Choice | Integers | Interval
+# The name under which a trial's carried configuration stands in the study.
+START = "start"
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,20 @@ class Space:
         Config group -> the option it has when the search does not choose.
     pinned : frozenset of str
         Keys that the command line has fixed; they are not searched.
+    carried : mapping
+        Name -> the overrides of a configuration to start from, such as an earlier stage's best. Of several a trial
+        chooses one, as the parameter ``start``; its overrides come before the trial's own, which replace those of the
+        same key or group.
     """
 
     dimensions: Mapping[str, Distribution]
     conditional: Callable[[str, str], Mapping[str, Distribution]]
     groups: Mapping[str, str]
     pinned: frozenset[str] = field(default=frozenset())
+    carried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.active and not any(True for _ in self._fixed_conditionals()):
+        if not self.searched and not any(True for _ in self._fixed_conditionals()):
             raise SettingError(
                 "search.space",
                 dict(self.dimensions),
@@ -91,10 +98,27 @@ class Space:
         """The unconditional dimensions that are searched."""
         return {key: value for key, value in self.dimensions.items() if key not in self.pinned}
 
+    @property
+    def searched(self) -> dict[str, Distribution]:
+        """What every trial suggests: the choice of a carried configuration, where there are several, and `active`."""
+        start: dict[str, Distribution] = {START: Choice(tuple(self.carried))} if len(self.carried) > 1 else {}
+        return start | self.active
+
     def _fixed_conditionals(self) -> Iterator[str]:
-        for group, option in self.groups.items():
-            if group not in self.active:
-                yield from self.conditional(group, option)
+        for overrides in self.carried.values() or [()]:
+            for group, option in self._options(overrides).items():
+                if group not in self.active:
+                    yield from self._own(group, option)
+
+    def _options(self, overrides: Iterable[str]) -> dict[str, str]:
+        """Give the option of each group after some overrides."""
+        chosen = dict(override.split("=", 1) for override in overrides)
+        return {group: chosen.get(group, option) for group, option in self.groups.items()}
+
+    def _own(self, group: str, option: str) -> dict[str, Distribution]:
+        """Give the searched arguments of a group's option by their override keys."""
+        own = {f"{group}.{argument}": value for argument, value in self.conditional(group, option).items()}
+        return {key: value for key, value in own.items() if key not in self.pinned}
 
     def suggest(self, trial: optuna.Trial) -> list[str]:
         """Ask for one point of the space.
@@ -102,20 +126,46 @@ class Space:
         Returns
         -------
         list of str
-            Overrides in Hydra's grammar: groups first, then the arguments of their options, then all else. The names
-            of an option's arguments in the study hold the option, so that the same argument of two options (the
-            neighbours of SMOTE and of ADASYN) is two parameters.
+            Overrides in Hydra's grammar: what is carried, then groups, then the arguments of their options, then all
+            else. The names of an option's arguments in the study hold the option, so that the same argument of two
+            options (the neighbours of SMOTE and of ADASYN) is two parameters.
         """
-        active = self.active
-        chosen = {key: active[key].suggest(trial, key) for key in active}
-        overrides = [f"{key}={value}" for key, value in chosen.items() if key in self.groups]
-        for group, option in {**self.groups, **chosen}.items():
-            if group in self.groups:
-                for argument, distribution in self.conditional(group, option).items():
-                    if f"{group}.{argument}" not in self.pinned:
-                        value = distribution.suggest(trial, f"{group}.{option}.{argument}")
-                        overrides.append(f"{group}.{argument}={value}")
-        return overrides + [f"{key}={value}" for key, value in chosen.items() if key not in self.groups]
+        chosen = {key: distribution.suggest(trial, key) for key, distribution in self.searched.items()}
+        start = chosen.pop(START, next(iter(self.carried), ""))
+        carried = _less(self.carried.get(start, ()), {*chosen, *self.pinned})
+        groups = {key: value for key, value in chosen.items() if key in self.groups}
+        own = {
+            key: distribution.suggest(trial, _parameter(group, option, key))
+            for group, option in {**self._options(carried), **groups}.items()
+            for key, distribution in self._own(group, option).items()
+        }
+        mine = groups | own | {key: value for key, value in chosen.items() if key not in groups}
+        return _less(carried, set(own)) + [f"{key}={value}" for key, value in mine.items()]
+
+    def check_point(self, point: Mapping[str, Any]) -> None:
+        """Refuse a point to try first that names what no trial suggests, or an option that is no choice.
+
+        Raises
+        ------
+        SettingError
+            Naming the parameter.
+        """
+        searched = self.searched
+        for key, value in point.items():
+            group, _, rest = key.partition(".")
+            own = self._own(group, rest.partition(".")[0]) if group in self.groups else {}
+            distribution = searched.get(key) or own.get(f"{group}.{rest.partition('.')[2]}")
+            if distribution is None:
+                raise SettingError(
+                    f"search.space.{key}", value, "a trial to start with names it, but it is not searched", "add it"
+                )
+            if isinstance(distribution, Choice) and value not in distribution.values:
+                raise SettingError(
+                    f"search.space.{key}",
+                    value,
+                    "a trial to start with has this value, but it is not among the choices",
+                    f"choose among {', '.join(distribution.values)}",
+                )
 
     def cover(self, seed: int) -> list[dict[str, Any]]:
         """Give as few partial points as show every option of every choice at least once.
@@ -127,7 +177,7 @@ class Space:
         list of dict
             Parameters to enqueue; what a point leaves out is sampled.
         """
-        choices = {key: value.values for key, value in self.active.items() if isinstance(value, Choice)}
+        choices = {key: value.values for key, value in self.searched.items() if isinstance(value, Choice)}
         if not choices:
             return []
         rounds = max(len(values) for values in choices.values())
@@ -136,6 +186,21 @@ class Space:
             {key: values[int(order[key][step % len(values)])] for key, values in choices.items()}
             for step in range(rounds)
         ]
+
+
+def _parameter(group: str, option: str, key: str) -> str:
+    """Name an option's own argument as the study knows it: ``imbalance.smote.k_neighbors``."""
+    return f"{group}.{option}.{key.removeprefix(f'{group}.')}"
+
+
+def _less(overrides: Iterable[str], decided: Collection[str]) -> list[str]:
+    """Leave out the overrides of keys that are decided elsewhere, and those below such a key."""
+
+    def free(override: str) -> bool:
+        parts = override.split("=", 1)[0].split(".")
+        return not any(".".join(parts[:depth]) in decided for depth in range(1, len(parts) + 1))
+
+    return [override for override in overrides if free(override)]
 
 
 def parameter_columns(params: Mapping[str, Any]) -> dict[str, Any]:

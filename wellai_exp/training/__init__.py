@@ -1,14 +1,45 @@
-"""Fit one trial: features, folds, heads."""
+"""Fit one trial: features, folds, heads; or backbone and head together."""
 
-from wellai_exp.training._probe import Choices, CrossValidation, Fitted, Probe, ProbeTask
-from wellai_exp.training._representation import Representation, TrainedBackbone
+from wellai_exp.training._checkpoint import EpochRecord
+from wellai_exp.training._contrastive import ContrastiveWarmUp
+from wellai_exp.training._finetune import Decoupled, FineTune, FineTuneTask, member_seed
+from wellai_exp.training._network import Teacher
+from wellai_exp.training._optimizers import SGD, AdamW, Lion, Optimizer
+from wellai_exp.training._pipeline_rate import PipelineRates, measure_input_pipeline
+from wellai_exp.training._probe import DecoupledTask, Probe, ProbeTask, Representation
+from wellai_exp.training._ranking import LinearProbe, LogME, NoRanking, Ranking
+from wellai_exp.training._results import Choices, CrossValidation, Fitted, Nobody, Task, Watcher
+from wellai_exp.training._shared import Shared
+from wellai_exp.training._trained import TrainedBackbone
 
 __all__ = [
+    "SGD",
+    "AdamW",
     "Choices",
+    "ContrastiveWarmUp",
     "CrossValidation",
+    "Decoupled",
+    "DecoupledTask",
+    "EpochRecord",
+    "FineTune",
+    "FineTuneTask",
     "Fitted",
+    "LinearProbe",
+    "Lion",
+    "LogME",
+    "NoRanking",
+    "Nobody",
+    "Optimizer",
+    "PipelineRates",
     "Probe",
     "ProbeTask",
+    "Ranking",
     "Representation",
+    "Shared",
+    "Task",
+    "Teacher",
     "TrainedBackbone",
+    "Watcher",
+    "measure_input_pipeline",
+    "member_seed",
 ]

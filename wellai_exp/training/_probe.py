@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from wellai_exp.augmentation import NoAugmentation, Policy
-from wellai_exp.data import FeatureStore, Manifest
 from wellai_exp.errors import SettingError
-from wellai_exp.imbalance import Strategy
+from wellai_exp.imbalance import NoStrategy
 from wellai_exp.metrics import aggregates, fold_summary
-from wellai_exp.models import Backbone, FittedHead, Head, Scaler, assemble
+from wellai_exp.models import Backbone, LinearHead, Scaler
 from wellai_exp.seeding import derive_seed
-from wellai_exp.training._features import BackboneFeatures, Rows
-from wellai_exp.training._representation import Representation, TrainingImages, train_representation
+from wellai_exp.training._features import BackboneFeatures
+from wellai_exp.training._finetune import NOBODY, Decoupled, FineTune
+from wellai_exp.training._loop import Training
+from wellai_exp.training._network import Teacher
+from wellai_exp.training._optimizers import Optimizer
+from wellai_exp.training._progress import epoch_progress
+from wellai_exp.training._results import Choices, CrossValidation, Fitted, Rows, Watcher
+from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, fit_heads
 
-logger = logging.getLogger(__name__)
+NO_ROWS = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How a backbone without weights is trained before classifiers are compared on its features.
+
+    Decoupled training (Kang et al. 2020, arXiv 1910.09217): the representation learns from plain, instance-balanced
+    batches with a linear head; whatever is done about the imbalance is done to the classifier afterwards.
+
+    Parameters
+    ----------
+    training : FineTune
+        Epochs, batches, label smoothing.
+    optimizer : Optimizer
+        The rate and its schedule.
+    augmentation : Policy
+        What its training images go through; the searched policy is another.
+    """
+
+    training: FineTune
+    optimizer: Optimizer
+    augmentation: Policy
+
+    def choices(self, backbone: Backbone) -> Choices:
+        """Give what is trained."""
+        return Choices(backbone, self.augmentation, NoStrategy(), LinearHead(), self.optimizer)
 
 
 @dataclass(frozen=True)
@@ -49,160 +77,147 @@ class Probe:
         if self.memory_gb <= 0:
             raise SettingError("regime.memory_gb", self.memory_gb, "it must be above 0", "set regime.memory_gb=4")
 
+    def check(self, choices: Choices) -> None:
+        """Refuse choices that cannot work in this regime."""
+        choices.strategy.check_regime(self.name)
+        choices.policy.check_regime(self.name)
 
-@dataclass(frozen=True)
-class Choices:
-    """What one trial consists of.
-
-    Parameters
-    ----------
-    backbone, policy, strategy, head
-        One member of each family.
-    """
-
-    backbone: Backbone
-    policy: Policy
-    strategy: Strategy
-    head: Head
-
-
-@dataclass(frozen=True)
-class CrossValidation:
-    """What cross-validation says of one trial.
-
-    Parameters
-    ----------
-    metrics : dict of str to float
-        ``<metric>_mean`` and ``<metric>_std`` over the folds.
-    folds : tuple of dict
-        The metrics of each fold.
-    notes : tuple of str
-        What a strategy had to do otherwise than asked.
-    """
-
-    metrics: dict[str, float]
-    folds: tuple[dict[str, float], ...]
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A trial fitted on the whole training part.
-
-    Parameters
-    ----------
-    head : FittedHead
-        The head.
-    backbone : Backbone
-        With its weights.
-    probabilities : numpy.ndarray
-        float64 [n_test, C], of the untouched test rows.
-    notes : tuple of str
-        As in :class:`CrossValidation`.
-    """
-
-    head: FittedHead
-    backbone: Backbone
-    probabilities: npt.NDArray[np.float64]
-    notes: tuple[str, ...]
-
-    def model(self) -> Any:
-        """Give the inference model: uint8-range RGB images to probabilities."""
-        return assemble(self.backbone.build, self.head)
+    def task(self, shared: Shared) -> ProbeTask:
+        """Give what fits trials in this regime."""
+        return ProbeTask(shared, self)
 
 
 class ProbeTask:
-    """Everything that trials on the same data share.
+    """Fits trials on frozen features.
 
     Parameters
     ----------
-    manifest : Manifest
-        The data, split.
-    regime : Probe
+    shared : Shared
+        Data and caches.
+    regime : Probe or Decoupled
         The settings.
-    store : Path
-        The folder of the caches.
-    seed : int
-        The experiment's seed; every trial of a sweep has the same, so that trials differ by their choices alone.
     """
 
-    def __init__(self, manifest: Manifest, regime: Probe, store: Path, seed: int) -> None:
-        self.manifest = manifest
+    def __init__(self, shared: Shared, regime: Probe | Decoupled) -> None:
+        self.shared = shared
         self.regime = regime
-        self.seed = seed
-        self._store = store
-        self.features = BackboneFeatures(manifest, FeatureStore(store / "features"), regime.resize, regime.memory_gb)
+        self.manifest = shared.manifest
+        self.n_folds = self.manifest.n_folds
 
     @property
-    def n_classes(self) -> int:
-        """C."""
-        return len(self.manifest.classes)
+    def features(self) -> BackboneFeatures:
+        """The features of all images."""
+        return self.shared.features(self.regime.resize, self.regime.memory_gb)
 
-    def cross_validate(self, choices: Choices) -> CrossValidation:
-        """Fit every fold and score its validation rows.
+    def cross_validate(
+        self, choices: Choices, watcher: Watcher = NOBODY, *, seed: int | None = None
+    ) -> CrossValidation:
+        """Fit every fold and score its validation rows; there are no epochs for the watcher to hear of.
 
         Raises
         ------
         TrialFailed
             Where a strategy or the fit cannot give a value.
         """
-        self._check(choices)
+        choices = self._prepared(choices)
+        own = self.shared.seed if seed is None else seed
         parts, notes, validation = [], [], []
-        for fold in range(self.manifest.n_folds):
+        for fold in range(self.n_folds):
             train, held_out = self.manifest.fold_rows(fold)
-            backbone = self._with_weights(choices.backbone, train, f"fold {fold + 1} of {self.manifest.n_folds}")
+            backbone = self._with_weights(choices, train, held_out, own, f"fold {fold + 1} of {self.n_folds}")
             data, said = self._fold_data(choices, backbone, train, fold)
             parts.append(data)
             notes += [f"fold {fold + 1}: {note}" for note in said]
             scope = self.manifest.train
             validation.append((held_out, self.features.rows(backbone, NoAugmentation(), 0, held_out, scope)))
-        fitted = fit_heads(choices.head, choices.strategy, choices.policy, parts, self.n_classes, self.seed)
+        fitted = fit_heads(choices.head, choices.strategy, choices.policy, parts, self.shared.n_classes, own)
         folds = tuple(
             aggregates(self.manifest.labels[rows], head.probabilities(features))
             for head, (rows, features) in zip(fitted, validation, strict=True)
         )
         return CrossValidation(fold_summary(list(folds)), folds, tuple(notes))
 
-    def fit(self, choices: Choices) -> Fitted:
-        """Fit on the whole training part and predict the test part."""
-        self._check(choices)
+    def fit(
+        self,
+        choices: Choices,
+        watcher: Watcher = NOBODY,
+        *,
+        seed: int | None = None,
+        epochs: int | None = None,
+        teacher: Teacher | None = None,
+    ) -> Fitted:
+        """Fit on the whole training part and predict the test part; parameters as `FineTuneTask.fit` has them."""
+        if teacher is not None:
+            raise SettingError(
+                "distill", self.regime.name, "a student learns by fine-tuning", "add regime=finetune to distill"
+            )
+        choices = self._prepared(choices)
+        own = self.shared.seed if seed is None else seed
         train, test = self.manifest.train, self.manifest.test
-        backbone = self._with_weights(choices.backbone, train, "whole training part")
+        backbone = self._with_weights(choices, train, NO_ROWS, own, "whole training part")
         data, notes = self._fold_data(choices, backbone, train, "all")
-        head = fit_heads(choices.head, choices.strategy, choices.policy, [data], self.n_classes, self.seed)[0]
+        head = fit_heads(choices.head, choices.strategy, choices.policy, [data], self.shared.n_classes, own)[0]
         everything = np.sort(np.concatenate([train, test]))
         features = self.features.rows(backbone, NoAugmentation(), 0, test, everything)
         return Fitted(head, backbone, head.probabilities(features), notes)
 
-    def _check(self, choices: Choices) -> None:
-        choices.strategy.check_regime(self.regime.name)
-        choices.policy.check_regime(self.regime.name)
+    def _prepared(self, choices: Choices) -> Choices:
+        """Check the choices against the regime and bind the head to the data."""
+        self.regime.check(choices)
+        return replace(choices, head=choices.head.bound(self.manifest.levels))
 
-    def _with_weights(self, backbone: Backbone, rows: Rows, title: str) -> Backbone:
+    def _with_weights(self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str) -> Backbone:
         """Give the backbone itself, or trained on these rows where it has no weights.
 
         A fold gets a representation of its own: one that had seen the fold's validation images, with their labels,
         would flatter every classifier on top of it.
         """
-        if backbone.pretrained:
+        backbone = choices.backbone
+        if backbone.pretrained or not isinstance(self.regime, Probe):
             return backbone
-        images = TrainingImages(self.manifest, rows, self.regime.resize)
-        folder = self._store / "representations"
-        return train_representation(
-            self.regime.representation, backbone, images, self.seed, folder, f"{backbone.name}, {title}"
-        )
+        recipe = self.regime.representation
+        training = Training(self.shared, recipe.training, recipe.choices(backbone), rows, NO_ROWS, seed)
+        with epoch_progress(f"{backbone.name}, {title}", recipe.training.epochs) as progress:
+            return training.run(progress).backbone
 
     def _fold_data(
         self, choices: Choices, backbone: Backbone, rows: Rows, fold: object
     ) -> tuple[FoldData, tuple[str, ...]]:
         """Put the views of the training rows together, scale and resample them; nothing else is looked at."""
         scope = self.manifest.train
-        views = [
-            self.features.rows(backbone, choices.policy, view, rows, scope) for view in range(choices.policy.views)
-        ]
+        policy = choices.policy
+        views = [self.features.rows(backbone, policy, view, rows, scope) for view in range(policy.views)]
         features = np.concatenate(views) if len(views) > 1 else views[0]
         labels = np.tile(self.manifest.labels[rows], len(views))
         scaler = Scaler.fit(choices.head.scaling, features)
-        seed = derive_seed(self.seed, "resample", fold)
-        resampled = choices.strategy.resample(scaler(features), labels, self.n_classes, seed)
+        seed = derive_seed(self.shared.seed, "resample", fold)
+        resampled = choices.strategy.resample(scaler(features), labels, self.shared.n_classes, seed)
         return FoldData(resampled.features, resampled.labels, scaler), resampled.notes
+
+
+class DecoupledTask(ProbeTask):
+    """Fits classifiers on the features of backbones that were fine-tuned plainly.
+
+    Parameters
+    ----------
+    shared : Shared
+        Data and caches.
+    regime : Decoupled
+        The settings.
+    """
+
+    def __init__(self, shared: Shared, regime: Decoupled) -> None:
+        super().__init__(shared, regime)
+        self._decoupled = regime
+        self.n_folds = min(regime.folds, self.manifest.n_folds)
+
+    def _with_weights(self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str) -> Backbone:
+        """Give the backbone as it was fine-tuned on these rows alone."""
+        with epoch_progress(f"{choices.backbone.name}, {title}", self._decoupled.epochs) as progress:
+            return self._decoupled.representation(self.shared, choices, rows, held_out, seed, progress).backbone
+
+    def _fold_data(
+        self, choices: Choices, backbone: Backbone, rows: Rows, fold: object
+    ) -> tuple[FoldData, tuple[str, ...]]:
+        # The searched policy belongs to the images of the fine-tuning; the classifier has views of its own.
+        return super()._fold_data(replace(choices, policy=self._decoupled.views), backbone, rows, fold)

@@ -1,37 +1,38 @@
-"""A line in the terminal while a model trains."""
+"""A line in the terminal while a network trains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from wellai_exp.errors import TrialFailed
+from wellai_exp.training._checkpoint import EpochRecord
+from wellai_exp.training._results import Watcher
 
 
 @contextmanager
-def epoch_progress(title: str, epochs: int) -> Iterator[Any]:
-    """Give a Keras callback that shows epoch, loss and accuracy, and ends a training whose loss is no number.
-
-    Raises
-    ------
-    TrialFailed
-        From within ``fit``, naming the epoch.
-    """
-    import keras
+def epoch_progress(title: str, epochs: int) -> Iterator[Watcher]:
+    """Give a watcher that shows epoch, loss, images per second and the time left."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.completed}/{task.total}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[of]}"),
+    )
     shown = (*columns, TextColumn("{task.fields[state]}"), TimeRemainingColumn())
     with Progress(*shown, transient=True) as progress:
-        task = progress.add_task(title, total=epochs, state="")
+        task = progress.add_task(title, total=float(epochs), epoch=0, of=epochs, state="")
 
-        class Line(keras.callbacks.Callback):  # type: ignore[misc]
-            def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-                values = logs or {}
-                loss = values.get("loss", float("nan"))
-                if not -float("inf") < loss < float("inf"):
-                    raise TrialFailed(f"the loss was {loss} after epoch {epoch + 1}; lower the learning rate")
-                progress.update(task, advance=1, state=f"loss {loss:.3f} accuracy {values.get('accuracy', 0):.3f}")
+        class Line:
+            def __init__(self) -> None:
+                self.done = 0
+
+            def step(self, done: int, steps: int, loss: float, images_per_second: float) -> None:
+                state = f"loss {loss:.3f} {images_per_second:.0f} images/s"
+                progress.update(task, completed=self.done + done / steps, epoch=self.done + 1, state=state)
+
+            def epoch(self, record: EpochRecord) -> None:
+                self.done = record.epoch
+                progress.update(task, completed=float(record.epoch), epoch=record.epoch)
 
         yield Line()

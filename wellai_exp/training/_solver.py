@@ -110,6 +110,30 @@ def fit_heads(
     TrialFailed
         Where the loss is no longer a number.
     """
+    weights = solve(head, strategy, policy, folds, n_classes, seed)
+    kernels = np.swapaxes(np.asarray(head.class_vectors(weights), np.float32), -1, -2)
+    biases = np.asarray(head.class_bias(weights), np.float32)
+    fitted = []
+    for index, fold in enumerate(folds):
+        counts = np.bincount(fold.labels, minlength=n_classes)
+        kernel, bias = strategy.finalise(kernels[index], biases[index, 0], counts)
+        hidden = tuple(weight[index] for weight in head.hidden_weights(weights))
+        fitted.append(FittedHead(head, fold.scaler, hidden, kernel, bias))
+    return fitted
+
+
+def solve(
+    head: Head, strategy: Strategy, policy: Policy, folds: list[FoldData], n_classes: int, seed: int
+) -> list[Array]:
+    """Give the head's weights as :func:`fit_heads` fits them, before the strategy finishes the last layer.
+
+    Parameters and errors are those of :func:`fit_heads`.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        As ``head.initial`` lists them, each float32 [F, ...].
+    """
     stack = _stack(folds, strategy, n_classes)
     plans = [strategy.batches(counts) for counts in stack.counts]
     batches = _draw_batches(folds, plans[0], head.steps, seed) if plans[0] is not None else None
@@ -119,13 +143,7 @@ def fit_heads(
         raise TrialFailed(
             f"the loss of the {head.name} head was no longer a number (learning rate {head.learning_rate})"
         )
-    kernels = np.swapaxes(np.asarray(head.class_vectors(weights), np.float32), -1, -2)
-    fitted = []
-    for index, fold in enumerate(folds):
-        kernel, bias = strategy.finalise(kernels[index], weights[-1][index, 0], stack.counts[index])
-        hidden = tuple(weight[index] for weight in weights[:-2])
-        fitted.append(FittedHead(head, fold.scaler, hidden, kernel, bias))
-    return fitted
+    return weights
 
 
 def _minimise(
@@ -152,7 +170,7 @@ def _minimise(
         if policy.mixes_labels:
             x, targets, weights = policy.mix(x, targets, weights, ops.stack([mix_seed, step]))
         logits = head.logits([variable.value for variable in variables], x)
-        losses = strategy.loss(logits, targets, prior, head.label_smoothing)
+        losses = strategy.loss(logits, targets, prior, head.label_smoothing) + head.extra_loss(logits, targets)
         rows = ops.maximum(ops.sum(ops.cast(weights > 0, "float32"), axis=-1), 1.0)
         data = ops.sum(ops.sum(losses * weights, axis=-1) / rows)
         return data + head.l2 * head.penalty([variable.value for variable in variables])

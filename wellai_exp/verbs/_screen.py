@@ -4,48 +4,100 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from wellai_exp.search import Study
 
-_TABLE_METRICS = ("auc_pr_macro", "accuracy", "balanced_accuracy", "f1_macro")
+SECONDS_BETWEEN_LINES = 30.0
 
 
-@contextmanager
-def trial_progress(study: Study, console: Console) -> Iterator[Any]:
-    """Show trials done, the best so far and the time left; gives what to call after each trial."""
-    columns = (
-        TextColumn("[bold]trials"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[best]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("trials", total=study.search.n_trials, completed=study.finished, best="")
+class Speaker:
+    """Keeps one live line in a terminal; where there is none, prints a line now and then.
 
-        def finished() -> None:
-            trials = study.trials()
-            values = trials["value"].dropna()
-            best = f"best {values.max():.4f}" if len(values) else "no value yet"
-            progress.update(task, completed=len(trials), best=best)
-            if not console.is_terminal:
-                last = trials.iloc[-1]
-                said = f"{last['value']:.4f}" if last["state"] == "COMPLETE" else f"failed: {last['reason']}"
-                console.print(f"trial {len(trials)}/{study.search.n_trials} {said} ({best})", highlight=False)
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where it speaks.
+    """
 
-        yield finished
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._study: Study | None = None
+        self._title = ""
+        self._said = 0.0
+
+    @contextmanager
+    def trials(self, study: Study, stage: str) -> Iterator[Speaker]:
+        """Show trials done, the best so far and the time left; call `finished` after each trial."""
+        self._study, self._title = study, f"{stage} trials".strip()
+        with self._shown(self._title, study.search.n_trials, study.finished, MofNCompleteColumn()):
+            yield self
+
+    @contextmanager
+    def line(self, title: str) -> Iterator[Speaker]:
+        """Show what `say` is told, and the time it takes."""
+        self._title = title
+        with self._shown(title, None, 0):
+            yield self
+
+    @contextmanager
+    def _shown(self, title: str, total: int | None, done: int, *more: ProgressColumn) -> Iterator[None]:
+        columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=20), *more)
+        rest = (TextColumn("{task.fields[best]}"), TimeElapsedColumn(), TimeRemainingColumn())
+        with Progress(*columns, *rest, TextColumn("{task.fields[now]}", markup=False), console=self._console) as shown:
+            self._progress, self._task = shown, shown.add_task(title, total=total, completed=done, best="", now="")
+            yield
+
+    def say(self, text: str) -> None:
+        """Show what goes on now."""
+        if self._progress is None or self._task is None:
+            return
+        self._progress.update(self._task, now=text)
+        if not self._console.is_terminal and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self._console.print(text, highlight=False)
+
+    def finished(self) -> None:
+        """Count a trial that is done."""
+        if self._study is None or self._progress is None or self._task is None:
+            return
+        trials = self._study.trials()
+        values = trials["value"].dropna()
+        best = f"best {values.max():.4f}" if len(values) else "no value yet"
+        self._progress.update(self._task, completed=len(trials), best=best, now="")
+        if not self._console.is_terminal:
+            done = f"{len(trials)}/{self._study.search.n_trials}"
+            self._console.print(f"{self._title} {done} {_outcome(trials.iloc[-1])} ({best})", highlight=False)
+
+
+def _outcome(trial: pd.Series) -> str:
+    if trial["state"] == "COMPLETE":
+        return f"{trial['value']:.4f}"
+    if trial["state"] == "PRUNED":
+        return f"pruned at {trial['last']:.4f} after {trial['epochs']} epochs"
+    return f"failed: {trial['reason']}"
 
 
 def metrics_table(metrics: Mapping[str, float]) -> Table:
@@ -91,16 +143,21 @@ class Closing:
 
     Parameters
     ----------
+    stages : mapping of str to str
+        What each stage came to; empty where there is one search only.
     board : pandas.DataFrame
-        The leaderboard.
+        The last stage's leaderboard.
     worth : pandas.DataFrame or None
         What the imbalance strategies were worth, where they were searched.
     groups : list of str
         The searched config groups.
     objective : str
         What was maximised.
-    winner, baseline : mapping of str to float
-        Test metrics of the winner, and of the same configuration without its strategy.
+    winner, baseline, student : mapping of str to float
+        Test metrics of the registered model, of the same configuration without its strategy, and of the student;
+        empty where there is none.
+    spread : mapping of str to (float, float)
+        Mean and standard deviation of a test metric over the seeds; empty for one seed.
     reproduce : str
         The line that runs the winner again.
     place : str
@@ -109,28 +166,27 @@ class Closing:
         What to type next.
     """
 
+    stages: Mapping[str, str]
     board: pd.DataFrame
     worth: pd.DataFrame | None
     groups: list[str]
     objective: str
     winner: Mapping[str, float]
     baseline: Mapping[str, float]
+    student: Mapping[str, float]
+    spread: Mapping[str, tuple[float, float]]
     reproduce: str
     place: str
     commands: tuple[str, ...]
 
     def show(self, console: Console) -> None:
         """Print it."""
-        test = Table(title="On the untouched test split", title_justify="left")
-        for heading in ("metric", "winner", "without its strategy", "gain (points)"):
-            test.add_column(heading, justify="left" if heading == "metric" else "right")
-        for name in _TABLE_METRICS:
-            gain = self.winner[name] - self.baseline[name]
-            test.add_row(f"test/{name}", f"{self.winner[name]:.4f}", f"{self.baseline[name]:.4f}", f"{100 * gain:+.1f}")
+        for name, text in self.stages.items():
+            console.print(f"[bold]{name}[/bold]: {escape(text)}", highlight=False)
         console.print(board_table(self.board, self.groups, self.objective))
         if self.worth is not None:
             console.print(worth_screen(self.worth))
-        console.print(test)
+        console.print(self._test_table())
         console.print(Panel(Text(self.place, style="bold"), title="Done", title_align="left", expand=False))
         # Without a frame and unwrapped, so that a command can be copied whole.
         console.print("Run the winner again:")
@@ -138,6 +194,24 @@ class Closing:
         console.print("Next:")
         for command in self.commands:
             console.print(Text(f"  {command}", style="bold green"), soft_wrap=True)
+
+    def _test_table(self) -> Table:
+        """Give the test metrics: the registered model, its seeds' spread, what its strategy was worth, the student."""
+        test = Table(title="On the untouched test split", title_justify="left")
+        test.add_column("metric")
+        columns: list[tuple[str, Callable[[str], str]]] = [("winner", lambda name: f"{self.winner[name]:.4f}")]
+        if self.spread:
+            columns.append(("mean ± sd over seeds", lambda name: "{:.4f} ± {:.4f}".format(*self.spread[name])))
+        if self.baseline:
+            columns.append(("without its strategy", lambda name: f"{self.baseline[name]:.4f}"))
+            columns.append(("gain (points)", lambda name: f"{100 * (self.winner[name] - self.baseline[name]):+.1f}"))
+        if self.student:
+            columns.append(("student", lambda name: f"{self.student[name]:.4f}"))
+        for heading, _ in columns:
+            test.add_column(heading, justify="right")
+        for name in self.winner:
+            test.add_row(f"test/{name}", *(cell(name) for _, cell in columns))
+        return test
 
 
 def profile_table(seconds: Mapping[str, list[float]]) -> Table:

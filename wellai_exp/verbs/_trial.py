@@ -1,4 +1,4 @@
-"""One trial of a sweep: compose it, cross-validate it, log it."""
+"""One trial of a sweep: compose it, validate it, log it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig, OmegaConf
 
 from wellai_exp.config import Composer
-from wellai_exp.search import Proposal
+from wellai_exp.search import Goals, Proposal, Pruned, Report
 from wellai_exp.tracking import Run
+from wellai_exp.training import Choices, CrossValidation, FineTuneTask, Task
+from wellai_exp.verbs._costs import costs
+from wellai_exp.verbs._follow import Follower, Say
 from wellai_exp.verbs._provenance import provenance
+from wellai_exp.verbs._winner import log_model
 from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, log_data, make_choices, trial_params
 
 
@@ -25,17 +29,16 @@ class Clock:
         self.seconds.setdefault(part, []).append(seconds)
 
 
-def run_name(cfg: DictConfig, overrides: tuple[str, ...], composer: Composer, number: int | None) -> str:
+def run_name(cfg: DictConfig, overrides: tuple[str, ...], composer: Composer, prefix: str = "") -> str:
     """Name a run by what tells it from its neighbours in a list."""
     options = composer.chosen(overrides)
-    words = [options[group] for group in TRIAL_GROUPS if group in options]
-    prefix = f"{cfg.name}" if number is None else f"{number:04d}"
-    return " ".join([prefix, *words])
+    words = [options[group] for group in TRIAL_GROUPS if group in options and group != "optimizer"]
+    return " ".join([prefix or str(cfg.name), *words])
 
 
 @dataclass(frozen=True)
 class TrialRunner:
-    """Evaluates proposals of one sweep and logs each as a child run.
+    """Evaluates proposals of one search and logs each as a child run.
 
     Parameters
     ----------
@@ -47,47 +50,46 @@ class TrialRunner:
         The sweep's run.
     study : str
         The study's name.
-    objective : str
-        The metric that is maximised.
+    stage : str
+        The stage's name; empty where there is one search only.
+    goals : Goals
+        What is searched for.
     clock : Clock
         Collects seconds.
+    say : callable
+        Shows a text while a network trains.
     """
 
     bench: Workbench
     composer: Composer
     parent: Run
     study: str
-    objective: str
+    stage: str
+    goals: Goals
     clock: Clock
+    say: Say
 
-    def __call__(self, proposal: Proposal) -> float:
-        """Give the objective's mean over the folds."""
+    def __call__(self, proposal: Proposal, report: Report) -> dict[str, float]:
+        """Give the trial's metrics: means over its folds, and what it costs to run where the goals ask for that."""
         started = time.perf_counter()
         cfg = self.composer.trial(proposal.overrides)
-        tags = {
-            **provenance(int(cfg.seed)),
-            "wellai.kind": "trial",
-            "wellai.study": self.study,
-            "wellai.trial": str(proposal.number),
-            "wellai.attempt": str(proposal.attempt),
-            "wellai.data_digest": self.bench.manifest.digest,
-            "wellai.reproduce": self.composer.reproduce(proposal.overrides),
-        }
-        name = run_name(cfg, proposal.overrides, self.composer, proposal.number)
+        prefix = f"{self.stage} {proposal.number:04d}".strip()
+        name = run_name(cfg, proposal.overrides, self.composer, prefix)
         params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
         composed = time.perf_counter()
-        with self.bench.tracker.run(name, parent=self.parent.id, tags=tags) as run:
+        with self.bench.tracker.run(name, parent=self.parent.id, tags=self._tags(cfg, proposal)) as run:
             run.log_params(params)
             run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
             log_data(run, self.bench.manifest)
             described = time.perf_counter()
-            result = self.bench.task.cross_validate(make_choices(cfg))
+            choices = make_choices(cfg)
+            known = costs(self.bench, cfg, choices, self.goals.quantities)
+            report(0, known)
+            follower = Follower(run, self.say, prefix or "trial", report, known)
+            reproduce = self.composer.reproduce(proposal.overrides)
+            result = self._validate(run, cfg, choices, follower, reproduce)
             fitted = time.perf_counter()
-            for fold, metrics in enumerate(result.folds):
-                run.log_metrics({f"cv/{metric}": value for metric, value in metrics.items()}, step=fold)
-            run.log_metrics({f"cv/{metric}": value for metric, value in result.metrics.items()})
-            if result.notes:
-                run.log_text("\n".join(result.notes) + "\n", "notes.txt")
+            self._log(run, result, known)
             logged = time.perf_counter()
             spent = {
                 "propose": proposal.seconds,
@@ -99,4 +101,51 @@ class TrialRunner:
             run.log_metrics({f"seconds/{part}": seconds for part, seconds in spent.items()})
         for part, seconds in spent.items():
             self.clock.add(part, seconds)
-        return result.metrics[f"{self.objective}_mean"]
+        means = {name.removesuffix("_mean"): value for name, value in result.metrics.items() if name.endswith("_mean")}
+        return {**means, **known}
+
+    def _tags(self, cfg: DictConfig, proposal: Proposal) -> dict[str, str]:
+        return {
+            **provenance(int(cfg.seed)),
+            "wellai.kind": "trial",
+            "wellai.study": self.study,
+            "wellai.stage": self.stage,
+            "wellai.trial": str(proposal.number),
+            "wellai.attempt": str(proposal.attempt),
+            "wellai.data_digest": self.bench.manifest.digest,
+            "wellai.reproduce": self.composer.reproduce(proposal.overrides),
+        }
+
+    def _validate(
+        self, run: Run, cfg: DictConfig, choices: Choices, follower: Follower, reproduce: str
+    ) -> CrossValidation:
+        """Validate; a trial that is pruned leaves its model in the run all the same."""
+        task = self.bench.task(cfg)
+        try:
+            result = task.cross_validate(choices, follower)
+        except Pruned as error:
+            self._keep_model(run, choices, task, reproduce)
+            run.set_tags({"wellai.pruned": str(error)})
+            run.finish("KILLED")
+            raise
+        self._keep_model(run, choices, task, reproduce)
+        return result
+
+    def _keep_model(self, run: Run, choices: Choices, task: Task, reproduce: str) -> None:
+        """Log the model of a fine-tuning trial; a probe's can be had from its line in a second."""
+        if not isinstance(task, FineTuneTask):
+            return
+        fitted = task.interim(choices)
+        if fitted is not None:
+            log_model(self.bench, run, choices, fitted, task.regime.resize, reproduce)
+
+    @staticmethod
+    def _log(run: Run, result: CrossValidation, known: dict[str, float]) -> None:
+        for fold, metrics in enumerate(result.folds):
+            run.log_metrics({f"cv/{metric}": value for metric, value in metrics.items()}, step=fold)
+        run.log_metrics({f"cv/{metric}": value for metric, value in result.metrics.items()})
+        run.log_metrics({f"cost/{name}": value for name, value in known.items()})
+        if result.epochs:
+            run.log_metrics({"epochs": result.epochs})
+        if result.notes:
+            run.log_text("\n".join(result.notes) + "\n", "notes.txt")

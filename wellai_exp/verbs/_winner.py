@@ -12,7 +12,7 @@ from wellai_exp.data import ImageReader
 from wellai_exp.errors import WellaiError
 from wellai_exp.evaluation import Evaluation, confusion_figure, per_class_figure, pr_curves_figure
 from wellai_exp.tracking import Registry, Run
-from wellai_exp.training import Choices, Fitted
+from wellai_exp.training import Choices, Fitted, Nobody, Teacher, Watcher
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
 # Features come from a traced batch, the model from one graph: float32 rounding differs, and no more than this.
@@ -47,10 +47,18 @@ class Winner:
         return self.evaluation.aggregates
 
 
-def fit_and_evaluate(bench: Workbench, cfg: DictConfig) -> Winner:
+def fit_and_evaluate(
+    bench: Workbench,
+    cfg: DictConfig,
+    watcher: Watcher | None = None,
+    *,
+    seed: int | None = None,
+    epochs: int | None = None,
+    teacher: Teacher | None = None,
+) -> Winner:
     """Fit a configuration on the whole training part and evaluate it on the test part."""
     choices = make_choices(cfg)
-    fitted = bench.task.fit(choices)
+    fitted = bench.task(cfg).fit(choices, watcher or Nobody(), seed=seed, epochs=epochs, teacher=teacher)
     manifest = bench.manifest
     evaluation = Evaluation(manifest.labels[manifest.test], fitted.probabilities, manifest.classes)
     return Winner(cfg, choices, fitted, evaluation)
@@ -66,22 +74,36 @@ def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
     run.log_figure(per_class_figure(evaluation), f"{part}/per_class_auc_pr.png")
 
 
-def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str) -> str:
-    """Log evaluation and model; gives the model's address for the registry."""
-    log_evaluation(run, winner.evaluation, "test")
+def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, part: str = "test") -> str:
+    """Log evaluation, as `part`, and model; gives the model's address for the registry."""
+    log_evaluation(run, winner.evaluation, part)
     model = winner.fitted.model()
     check_parity(bench, model, winner)
+    return _log(bench, run, winner.choices, model, resize_of(winner.cfg), reproduce)
+
+
+def log_model(bench: Workbench, run: Run, choices: Choices, fitted: Fitted, resize: str, reproduce: str) -> str:
+    """Log a trial's model; gives its address."""
+    return _log(bench, run, choices, fitted.model(), resize, reproduce)
+
+
+def _log(bench: Workbench, run: Run, choices: Choices, model: Any, resize: str, reproduce: str) -> str:
     metadata = {
-        "size": winner.choices.backbone.size,
-        "resize": bench.task.regime.resize,
+        "size": choices.backbone.size,
+        "resize": resize,
         "data": bench.manifest.name,
         "data_digest": bench.manifest.digest,
-        "backbone": winner.choices.backbone.name,
+        "backbone": choices.backbone.name,
         "reproduce": reproduce,
     }
     return bench.tracker.log_model(
-        run, model, class_names=bench.manifest.classes, size=winner.choices.backbone.size, metadata=metadata
+        run, model, class_names=bench.manifest.classes, size=choices.backbone.size, metadata=metadata
     )
+
+
+def resize_of(cfg: DictConfig) -> str:
+    """Say how a composed trial brings images to a square."""
+    return str(cfg.regime.resize)
 
 
 def check_parity(bench: Workbench, model: Any, winner: Winner) -> None:
@@ -95,7 +117,7 @@ def check_parity(bench: Workbench, model: Any, winner: Winner) -> None:
     manifest = bench.manifest
     some = np.linspace(0, len(manifest.test) - 1, min(PARITY_ROWS, len(manifest.test))).astype(int)
     paths = [manifest.root / str(path) for path in manifest.frame["path"].iloc[manifest.test[some]]]
-    reader = ImageReader(paths, winner.choices.backbone.size, bench.task.regime.resize)
+    reader = ImageReader(paths, winner.choices.backbone.size, resize_of(winner.cfg))
     answers = np.concatenate([np.asarray(model(images.astype(np.float32), training=False)) for images in reader])
     gap = float(np.abs(answers - winner.fitted.probabilities[some]).max())
     if gap > PARITY_TOLERANCE:
@@ -105,11 +127,14 @@ def check_parity(bench: Workbench, model: Any, winner: Winner) -> None:
         )
 
 
-def register(bench: Workbench, run: Run, uri: str, winner: Winner, tags: dict[str, str]) -> int:
-    """Register the model under the experiment's name as the challenger."""
+def register(
+    bench: Workbench, run: Run, uri: str, winner: Winner, tags: dict[str, str], name: str | None = None
+) -> int:
+    """Register the model as the challenger, under the experiment's name unless another is given."""
     return Registry(bench.tracker.tracking).register(
         uri,
         run_id=run.id,
         tags={**tags, **{f"test/{name}": f"{value:.6f}" for name, value in winner.test.items()}},
+        name=name,
         description=f"{winner.choices.backbone.name}, {winner.choices.strategy.name}, {winner.choices.policy.name}",
     )

@@ -16,10 +16,10 @@ from wellai_exp.errors import SettingError
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Run, Tracker, Tracking
-from wellai_exp.training import Choices, ProbeTask
+from wellai_exp.training import Choices, Shared, Task
 from wellai_exp.verbs._numbers import whole_number
 
-TRIAL_GROUPS = ("backbone", "augmentation", "imbalance", "head")
+TRIAL_GROUPS = ("backbone", "augmentation", "imbalance", "head", "optimizer")
 _DECIDING_GROUPS = ("data", "split", "regime", *TRIAL_GROUPS)
 
 
@@ -35,8 +35,8 @@ class Workbench:
         ``paths.store``.
     manifest : Manifest
         The data, split.
-    task : ProbeTask
-        Fits trials on them.
+    shared : Shared
+        What trials on them share.
     tracker : Tracker
         Writes to MLflow.
     """
@@ -44,7 +44,7 @@ class Workbench:
     cfg: DictConfig
     store: Path
     manifest: Manifest
-    task: ProbeTask
+    shared: Shared
     tracker: Tracker
 
     @classmethod
@@ -52,14 +52,19 @@ class Workbench:
         """Check every setting, read the data, open the tracking store: what can fail early does."""
         store = ensure_dir(Path(str(cfg.paths.store)), "paths.store")
         seed = whole_number("seed", cfg.seed, "set seed=0")
-        source, split, regime = build(cfg, "data"), build(cfg, "split"), build(cfg, "regime")
+        source, split = build(cfg, "data"), build(cfg, "split")
         make_choices(cfg)
         tracker = open_tracker(cfg)
         manifest = build_manifest(source, split, store)
         # Late, because it takes seconds and everything above can be refused without it.
         prepare_tensorflow()
         manifest.save(manifest_folder(store, manifest.digest))
-        return cls(cfg, store, manifest, ProbeTask(manifest, regime, store, seed), tracker)
+        return cls(cfg, store, manifest, Shared(manifest, store, seed), tracker)
+
+    def task(self, cfg: DictConfig) -> Task:
+        """Give what fits a composed trial in its regime."""
+        task: Task = build(cfg, "regime").task(self.shared)
+        return task
 
 
 def log_data(run: Run, manifest: Manifest, context: str = "training") -> None:
@@ -96,15 +101,14 @@ def make_choices(cfg: DictConfig) -> Choices:
         policy=build(cfg, "augmentation"),
         strategy=build(cfg, "imbalance"),
         head=build(cfg, "head"),
+        optimizer=build(cfg, "optimizer"),
     )
-    regime = str(cfg.regime._target_).rsplit(".", 1)[-1].lower()
-    choices.strategy.check_regime(regime)
-    choices.policy.check_regime(regime)
+    build(cfg, "regime").check(choices)
     return choices
 
 
 def trial_params(cfg: DictConfig) -> dict[str, Any]:
-    """Give the settings that decide a trial, flat: the option of each group and all of its arguments."""
+    """Give the settings that may decide a trial, flat: the option of each group and all of its arguments."""
     flat: dict[str, Any] = {"seed": cfg.seed}
     for group in _DECIDING_GROUPS:
         _flatten(OmegaConf.to_container(cfg[group], resolve=True), group, flat)
@@ -130,6 +134,7 @@ def study_name(cfg: DictConfig, manifest: Manifest) -> str:
     that no sampler learns from values that mean something else. The budget is left out: raising it goes on.
     """
     decides = {group: OmegaConf.to_container(cfg[group], resolve=True) for group in _DECIDING_GROUPS if group != "data"}
+    decides["stages"] = OmegaConf.to_container(cfg.stages, resolve=True)
     search = OmegaConf.to_container(cfg.search, resolve=True)
     if not isinstance(search, dict):
         raise SettingError("search", search, "it is not a group of settings", "choose an option, e.g. search=tpe")

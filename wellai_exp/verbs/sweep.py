@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from wellai_exp import stopping
-from wellai_exp.config import Composer, build
-from wellai_exp.evaluation import (
-    history_figure,
-    importance_figure,
-    leaderboard,
-    leaderboard_figure,
-    worth_figure,
-    worth_table,
-)
-from wellai_exp.search import Search, Study
+from wellai_exp.config import Composer
+from wellai_exp.evaluation import leaderboard
+from wellai_exp.search import SweepFailed
 from wellai_exp.tracking import Run
+from wellai_exp.verbs._final import Finalist, Finals
+from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import Closing, profile_table, trial_progress
+from wellai_exp.verbs._screen import Closing, Speaker, profile_table
+from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun
+from wellai_exp.verbs._stages import Stage, stages_of
 from wellai_exp.verbs._trial import Clock, TrialRunner
-from wellai_exp.verbs._winner import Winner, fit_and_evaluate, log_winner, register
-from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, log_data, study_name
+from wellai_exp.verbs._winner import Winner, log_winner, register
+from wellai_exp.verbs._workbench import Workbench, log_data, study_name
 
-STRATEGY_GROUP = "imbalance"
+SHOWN = ("auc_pr_macro", "accuracy", "balanced_accuracy", "f1_macro")
 
 
 @dataclass(frozen=True)
@@ -42,18 +38,18 @@ class Sweep:
         Data and tools.
     composer : Composer
         Composes trials.
-    search : Search
-        The search's settings.
-    study : Study
-        Its memory.
+    stages : list of Stage
+        Its searches.
+    name : str
+        What its studies are named after.
     console : rich.console.Console
         Where it speaks.
     """
 
     bench: Workbench
     composer: Composer
-    search: Search
-    study: Study
+    stages: list[Stage]
+    name: str
     console: Console
 
     @property
@@ -61,130 +57,199 @@ class Sweep:
         """The command's config."""
         return self.bench.cfg
 
-    @property
-    def groups(self) -> list[str]:
-        """The config groups that are searched."""
-        return [group for group in TRIAL_GROUPS if group in self.study.space.active]
-
     def run(self) -> None:
         """Do what is left of it."""
-        tracker = self.bench.tracker
-        mine = {"wellai.study": self.study.name, "wellai.kind": "sweep"}
-        earlier = tracker.find_run(mine)
-        tags = {**provenance(int(self.cfg.seed)), **mine, "wellai.data_digest": self.bench.manifest.digest}
-        with self.study.opened(), self._run(earlier, tags) as parent:
-            if earlier is None:
-                self._describe(parent)
-            elif self.study.finished:
-                self.console.print(f"going on after {self.study.finished} of {self.search.n_trials} trials")
-            clock = Clock()
-            runner = TrialRunner(self.bench, self.composer, parent, self.study.name, self.search.objective, clock)
-            with trial_progress(self.study, self.console) as finished:
-                self.study.run(runner, finished)
-            stopping.check()
-            self._report(parent)
-            closing = self._finish(parent)
+        clock = Clock()
+        done: dict[str, StageRun] = {}
+        with self._run(done) as parent:
+            for stage in self.stages:
+                done[stage.name] = self._stage(stage, parent, done, clock)
+            closing = self._finish(parent, done)
         closing.show(self.console)
         if self.cfg.profile and clock.seconds:
             self.console.print(profile_table(clock.seconds))
-        self.console.print(f"features computed in this run: {self.bench.task.features.computed}", highlight=False)
-
-    @property
-    def _objective(self) -> str:
-        """The objective as an axis should name it."""
-        return f"cross-validated {self.search.objective.replace('auc_pr', 'AUC-PR').replace('_', ' ')}"
+        self.console.print(f"features computed in this run: {self.bench.shared.features_computed}", highlight=False)
 
     @contextmanager
-    def _run(self, earlier: str | None, tags: dict[str, str]) -> Iterator[Run]:
-        """Open the sweep's run, or take it up again once the runs of a stopped process are mended."""
+    def _run(self, done: Mapping[str, StageRun]) -> Iterator[Run]:
+        """Open the sweep's run, or take it up again."""
         tracker = self.bench.tracker
-        if earlier is not None:
-            complete = set(self.study.trials().query("state == 'COMPLETE'")["number"].astype(int))
-            tracker.reconcile(earlier, lambda child: int(child.get("wellai.trial", -1)) in complete)
+        mine = {"wellai.study": self.name, "wellai.kind": "sweep"}
+        earlier = tracker.find_run(mine)
+        tags = {**provenance(int(self.cfg.seed)), **mine, "wellai.data_digest": self.bench.manifest.digest}
         with tracker.run(f"sweep {self.cfg.name}", tags=tags, resume=earlier) as parent:
+            if earlier is None:
+                self._describe(parent)
             yield parent
 
     def _describe(self, parent: Run) -> None:
+        search = self.cfg.search
         parent.log_params(
             {
                 "data": self.bench.manifest.name,
-                "search.n_trials": self.search.n_trials,
-                "search.objective": self.search.objective,
-                **{f"search.space.{key}": value for key, value in self.search.space.items()},
+                "search.n_trials": search.n_trials,
+                "search.maximize": search.maximize,
+                "search.minimize": search.minimize,
+                "stages": ", ".join(stage.name for stage in self.stages if stage.name),
+                **{f"search.subject_to.{key}": value for key, value in search.subject_to.items()},
+                **{f"search.space.{key}": value for key, value in search.space.items()},
             }
         )
         parent.log_text(OmegaConf.to_yaml(self.cfg, resolve=True), "config.yaml")
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
         log_data(parent, self.bench.manifest)
 
-    def _trials(self) -> pd.DataFrame:
-        """Give the finished trials as evaluation wants them: the objective, and one column a searched key."""
-        return self.study.trials().drop(columns="overrides")
+    def _stage(self, stage: Stage, parent: Run, done: Mapping[str, StageRun], clock: Clock) -> StageRun:
+        """Do what is left of one stage and log what it gave."""
+        run = StageRun.begin(stage, self.bench, self.composer, self.name, done)
+        with run.study.opened():
+            self._mend(run, parent)
+            if run.study.finished:
+                self.console.print(
+                    f"{stage.name} going on after {run.study.finished} of {run.search.n_trials} trials".strip(),
+                    highlight=False,
+                )
+            with Speaker(self.console).trials(run.study, stage.name) as speaker:
+                evaluate = TrialRunner(
+                    self.bench, run.composer, parent, run.study.name, stage.name, run.search.goals, clock, speaker.say
+                )
+                run.study.run(evaluate, speaker.finished)
+            stopping.check()
+            run.report(parent)
+        return run
 
-    def _report(self, parent: Run) -> None:
-        """Log leaderboard, history, importances, and what each option was worth."""
-        trials = self._trials()
-        parent.log_metrics({"trials/finished": len(trials), "trials/failed": int((trials["state"] == "FAIL").sum())})
-        parent.log_table(leaderboard(trials, top=len(trials)), "search/leaderboard.csv")
-        parent.log_figure(leaderboard_figure(trials, objective=self._objective), "search/leaderboard.png")
-        parent.log_figure(history_figure(trials, objective=self._objective), "search/history.png")
-        importances = self.study.importances()
-        if importances:
-            parent.log_figure(importance_figure(importances), "search/importances.png")
-        for group in self.groups:
-            table, baseline = self._worth(trials, group), self._baseline(group)
-            parent.log_table(table, f"search/worth_{group}.csv")
-            figure = worth_figure(table, group, baseline=baseline, objective=self._objective)
-            parent.log_figure(figure, f"search/worth_{group}.png")
+    def _mend(self, run: StageRun, parent: Run) -> None:
+        """End the runs that a stopped process left behind; whose trial is complete is finished, others are cut off."""
+        table = run.study.trials()
+        complete = set(table.loc[table["state"] == "COMPLETE", "number"].astype(int))
 
-    def _baseline(self, group: str) -> str:
-        return str(self.search.baseline.get(group, self.composer.chosen(())[group]))
+        def finished(tags: Mapping[str, str]) -> bool:
+            if tags.get("wellai.study") != run.study.name:
+                return tags.get("wellai.kind") == "trial"
+            return int(tags.get("wellai.trial", -1)) in complete
 
-    def _worth(self, trials: pd.DataFrame, group: str) -> pd.DataFrame:
-        return worth_table(trials, group=group, baseline=self._baseline(group))
+        self.bench.tracker.reconcile(parent.id, finished)
 
-    def _finish(self, parent: Run) -> Closing:
-        """Fit, evaluate and register the winner, unless this very winner has been already."""
-        number, overrides, value = self.study.best()
-        reproduce = self.composer.reproduce(overrides)
-        winner = fit_and_evaluate(self.bench, self.composer.trial(overrides))
-        baseline = fit_and_evaluate(self.bench, self.composer.trial(self._without_strategy(overrides)))
-        tags = self.bench.tracker.get(parent.id).tags
-        if tags.get("wellai.winner") != str(number):
-            uri = log_winner(self.bench, parent, winner, reproduce)
-            parent.log_metrics({f"baseline/{name}": metric for name, metric in baseline.test.items()})
-            parent.log_metrics({f"best/cv_{self.search.objective}_mean": value})
-            version = str(self._register(parent, uri, winner, reproduce)) if self.cfg.register else ""
-            parent.set_tags({"wellai.winner": str(number), "wellai.reproduce": reproduce, "wellai.version": version})
-        else:
-            version = tags.get("wellai.version", "")
-        trials = self._trials()
+    def _finish(self, parent: Run, done: Mapping[str, StageRun]) -> Closing:
+        """Confirm, train, evaluate and register the winner, unless this very winner has been already."""
+        finalists = self._finalists(done)
+        with Speaker(self.console).line("final") as speaker:
+            objective = self._last(done).objective
+            finals = Finals(self.bench, parent, speaker.say, objective)
+            names = ", ".join(finalist.name for finalist in finalists)
+            tags = self.bench.tracker.get(parent.id).tags
+            if tags.get("wellai.finalists") == names:
+                return self._closing(parent, done)
+            finalist = finals.confirm(finalists)
+            self._crown(parent, finals, finalist)
+            parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": names})
+        return self._closing(parent, done)
+
+    def _finalists(self, done: Mapping[str, StageRun]) -> list[Finalist]:
+        """Give the best trials of the stages that may win, best first; the best of each stage is among them."""
+        k = whole_number("confirm.candidates", self.cfg.confirm.candidates, "set confirm.candidates=1")
+        found = [finalist for run in done.values() if run.stage.wins for finalist in run.finalists(k)]
+        return sorted(found, key=lambda finalist: -finalist.trial.value)[:k]
+
+    def _last(self, done: Mapping[str, StageRun]) -> StageRun:
+        return list(done.values())[-1]
+
+    def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> None:
+        """Train the winner on all training images, log it, and register it."""
+        finalist = finalist.longer([str(override) for override in self.cfg.final.overrides])
+        winners = finals.train(finalist)
+        spread = finals.report(winners)
+        first = winners[0]
+        if self.cfg.final.baseline:
+            plain = self._baseline(finals, finalist, first)
+            parent.log_metrics({f"baseline/{name}": value for name, value in plain.test.items()})
+        uri = log_winner(self.bench, parent, first, finalist.reproduce)
+        objective = finals.objective
+        parent.log_metrics({f"best/cv_{objective}_mean": finalist.trial.value})
+        version = str(self._register(parent, uri, first, finalist.reproduce, spread)) if self.cfg.register else ""
+        student = self._student(parent, finals, finalist, winners)
+        parent.set_tags(
+            {
+                "wellai.reproduce": finalist.reproduce,
+                "wellai.version": version,
+                "wellai.student": student,
+            }
+        )
+
+    def _baseline(self, finals: Finals, finalist: Finalist, first: Winner) -> Winner:
+        """Give the winner without its strategy; itself where it has none."""
+        if first.choices.strategy.name == "none":
+            return first
+        kept = [text for text in finalist.trial.overrides if not text.startswith(f"{STRATEGY_GROUP}.")]
+        overrides = [text for text in kept if not text.startswith(f"{STRATEGY_GROUP}=")] + [f"{STRATEGY_GROUP}=none"]
+        return finals.baseline(finalist.composer.trial(overrides), finalist.composer.reproduce(overrides))
+
+    def _student(self, parent: Run, finals: Finals, finalist: Finalist, winners: list[Winner]) -> str:
+        """Distil a student where one is asked for, and register it beside its teacher; gives its version."""
+        overrides = [str(override) for override in self.cfg.distill.student]
+        if not overrides:
+            return ""
+        student, reproduce = finals.distil(finalist, winners, overrides)
+        parent.log_metrics({f"student/{name}": value for name, value in student.test.items()})
+        uri = log_winner(self.bench, parent, student, reproduce, "student")
+        if not self.cfg.register:
+            return ""
+        return str(self._register(parent, uri, student, reproduce, {}, f"{self.cfg.tracking.registered_name}-student"))
+
+    def _register(
+        self,
+        parent: Run,
+        uri: str,
+        winner: Winner,
+        reproduce: str,
+        spread: Mapping[str, float],
+        name: str | None = None,
+    ) -> int:
+        tags = {
+            "wellai.study": self.name,
+            "wellai.data_digest": self.bench.manifest.digest,
+            "wellai.reproduce": reproduce,
+            **{key: f"{value:.6f}" for key, value in spread.items()},
+        }
+        return register(self.bench, parent, uri, winner, tags, name)
+
+    def _closing(self, parent: Run, done: Mapping[str, StageRun]) -> Closing:
+        """Put the last screen together from what the sweep's run holds."""
+        record = self.bench.tracker.get(parent.id)
+        version = record.tags.get("wellai.version", "")
+        run = self._last(done)
+
+        def part(prefix: str) -> dict[str, float]:
+            wanted = {name: record.metrics.get(f"{prefix}/{name}") for name in SHOWN}
+            return {name: value for name, value in wanted.items() if value is not None}
+
         return Closing(
-            board=leaderboard(trials),
-            worth=self._worth(trials, STRATEGY_GROUP) if STRATEGY_GROUP in self.groups else None,
-            groups=self.groups,
-            objective=self.search.objective,
-            winner=winner.test,
-            baseline=baseline.test,
-            reproduce=reproduce,
+            stages={name: self._stage_line(each) for name, each in done.items() if name},
+            board=leaderboard(run.trials()),
+            worth=run.worth(STRATEGY_GROUP) if STRATEGY_GROUP in run.groups else None,
+            groups=run.groups,
+            objective=run.objective,
+            winner=part("test"),
+            spread={name: (part("test_mean")[name], std) for name, std in part("test_std").items()},
+            baseline=part("baseline"),
+            student=part("student"),
+            reproduce=record.tags["wellai.reproduce"],
             place=self._place(version),
             commands=self._next(version),
         )
 
-    def _register(self, parent: Run, uri: str, winner: Winner, reproduce: str) -> int:
-        tags = {
-            "wellai.study": self.study.name,
-            "wellai.data_digest": self.bench.manifest.digest,
-            "wellai.reproduce": reproduce,
-        }
-        return register(self.bench, parent, uri, winner, tags)
-
     @staticmethod
-    def _without_strategy(overrides: tuple[str, ...]) -> list[str]:
-        kept = [override for override in overrides if not override.startswith(f"{STRATEGY_GROUP}.")]
-        return [override for override in kept if not override.startswith(f"{STRATEGY_GROUP}=")] + [
-            f"{STRATEGY_GROUP}=none"
-        ]
+    def _stage_line(run: StageRun) -> str:
+        table = run.study.trials()
+        pruned = int((table["state"] == "PRUNED").sum())
+        try:
+            best = run.study.best()
+        except SweepFailed as error:
+            return str(error)
+        text = (
+            f"{len(table)} trials, {pruned} pruned, best {run.objective} {best.value:.4f} ({' '.join(best.overrides)})"
+        )
+        return text if run.stage.wins else f"{text}; hands on, cannot win"
 
     def _place(self, version: str) -> str:
         tracking = self.cfg.tracking
@@ -202,10 +267,7 @@ class Sweep:
 
 def run(cfg: DictConfig) -> None:
     """Run or go on with the sweep that the command describes."""
-    composer = Composer.running()
-    search: Search = build(cfg, "search")
-    space = composer.space(search)
+    composer, stages = Composer.running(), stages_of(cfg)
     bench = Workbench.open(cfg)
-    name = search.study or study_name(cfg, bench.manifest)
-    study = Study(search, space, name, bench.store, int(cfg.seed))
-    Sweep(bench, composer, search, study, Console()).run()
+    name = str(cfg.search.study or study_name(cfg, bench.manifest))
+    Sweep(bench, composer, stages, name, Console()).run()

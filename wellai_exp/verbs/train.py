@@ -6,8 +6,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from wellai_exp.config import Composer
+from wellai_exp.verbs._follow import Follower
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import metrics_table
+from wellai_exp.verbs._screen import Speaker, metrics_table
 from wellai_exp.verbs._trial import run_name
 from wellai_exp.verbs._winner import fit_and_evaluate, log_winner, register
 from wellai_exp.verbs._workbench import Workbench, log_data, make_choices, trial_params
@@ -16,24 +17,27 @@ from wellai_exp.verbs._workbench import Workbench, log_data, make_choices, trial
 def run(cfg: DictConfig) -> None:
     """Train the composed configuration and log it as a run of its own."""
     bench, composer = Workbench.open(cfg), Composer.running()
-    reproduce = composer.reproduce(())
+    reproduce, console = composer.reproduce(()), Console()
     tags = {
         **provenance(int(cfg.seed)),
         "wellai.kind": "train",
         "wellai.data_digest": bench.manifest.digest,
         "wellai.reproduce": reproduce,
     }
-    with bench.tracker.run(run_name(cfg, (), composer, None), tags=tags) as run_:
+    with bench.tracker.run(run_name(cfg, (), composer), tags=tags) as run_:
         run_.log_params({**trial_params(cfg), **composer.chosen(())})
         run_.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
         log_data(run_, bench.manifest)
-        result = bench.task.cross_validate(make_choices(cfg))
+        with Speaker(console).line("train") as speaker:
+            follower = Follower(run_, speaker.say, "train")
+            result = bench.task(cfg).cross_validate(make_choices(cfg), follower)
         cross_validated = {f"cv/{metric}": value for metric, value in result.metrics.items()}
         run_.log_metrics(cross_validated)
-        winner = fit_and_evaluate(bench, cfg)
+        with Speaker(console).line("train on all training images") as speaker:
+            watcher = Follower(run_, speaker.say, "all training images", part="final")
+            winner = fit_and_evaluate(bench, cfg, watcher, epochs=result.epochs or None)
         uri = log_winner(bench, run_, winner, reproduce)
         version = register(bench, run_, uri, winner, tags) if cfg.register else None
-    console = Console()
     console.print(metrics_table({**cross_validated, **{f"test/{name}": value for name, value in winner.test.items()}}))
     console.print(f"run {run_.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
     if version is not None:

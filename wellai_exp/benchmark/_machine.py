@@ -1,0 +1,34 @@
+"""What a latency depends on besides the network: the processor, its cores, and the libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+_LIBRARIES = ("tensorflow", "keras", "ai-edge-litert")
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    # A container may have fewer than the machine.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+@cache
+def machine() -> str:
+    """Name the machine and what runs on it; figures from two machines of one name can be compared."""
+    libraries = [f"{library} {version(library)}" for library in _LIBRARIES]
+    return ", ".join([_processor(), f"{cores()} cores", *libraries])
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()

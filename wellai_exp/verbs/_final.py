@@ -1,0 +1,198 @@
+"""Before one wins: the best are trained again with other seeds, and the winner on all training images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from omegaconf import DictConfig
+
+from wellai_exp.config import Composer, build
+from wellai_exp.errors import SettingError
+from wellai_exp.evaluation import seeds_figure, seeds_table
+from wellai_exp.search import Candidate
+from wellai_exp.tracking import Run
+from wellai_exp.training import Teacher, member_seed
+from wellai_exp.verbs._follow import Follower, Say
+from wellai_exp.verbs._numbers import whole_number
+from wellai_exp.verbs._provenance import provenance
+from wellai_exp.verbs._trial import run_name
+from wellai_exp.verbs._winner import Winner, fit_and_evaluate, log_evaluation
+from wellai_exp.verbs._workbench import Workbench, make_choices
+
+Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One of the best trials of a stage that may win.
+
+    Parameters
+    ----------
+    stage : str
+        The stage; empty where there is one search only.
+    composer : Composer
+        Of that stage.
+    trial : Candidate
+        The trial.
+    scores : tuple of mapping
+        Validation metrics, one for each seed it was trained with.
+    """
+
+    stage: str
+    composer: Composer
+    trial: Candidate
+    scores: tuple[Scores, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """How a table calls it."""
+        return f"{self.stage} {self.trial.number:04d}".strip()
+
+    @property
+    def cfg(self) -> DictConfig:
+        """Its composed config."""
+        return self.composer.trial(self.trial.overrides)
+
+    @property
+    def reproduce(self) -> str:
+        """The line that runs it again."""
+        return self.composer.reproduce(self.trial.overrides)
+
+    def longer(self, overrides: Sequence[str]) -> Finalist:
+        """Give it with what the final training changes."""
+        trial = replace(self.trial, overrides=(*self.trial.overrides, *overrides))
+        return replace(self, trial=trial)
+
+    def mean(self, metric: str) -> float:
+        """Give the mean of a metric over the seeds."""
+        return float(np.mean([scores[metric] for scores in self.scores]))
+
+
+@dataclass(frozen=True)
+class Finals:
+    """The last rounds of a sweep.
+
+    Parameters
+    ----------
+    bench : Workbench
+        Data and tools.
+    parent : Run
+        The sweep's run.
+    say : callable
+        Shows a text while a network trains.
+    objective : str
+        The metric by whose mean one wins.
+    """
+
+    bench: Workbench
+    parent: Run
+    say: Say
+    objective: str
+
+    def confirm(self, finalists: Sequence[Finalist]) -> Finalist:
+        """Train each with several seeds and give the one with the best mean on validation images.
+
+        The best of many trials is the luckiest of them too; another seed has another luck.
+        """
+        seeds = whole_number("confirm.seeds", self.bench.cfg.confirm.seeds, "set confirm.seeds=1")
+        if len(finalists) == 1 and seeds == 1:
+            return finalists[0]
+        scored = [self._scored(finalist, seeds) for finalist in finalists]
+        runs = {finalist.name: list(finalist.scores) for finalist in scored}
+        self.parent.log_table(seeds_table(runs), "confirm/seeds.csv")
+        self.parent.log_figure(seeds_figure(runs, self.objective), "confirm/seeds.png")
+        return max(scored, key=lambda finalist: finalist.mean(self.objective))
+
+    def _scored(self, finalist: Finalist, seeds: int) -> Finalist:
+        cfg = finalist.cfg
+        choices, task = make_choices(cfg), self.bench.task(cfg)
+        scores = []
+        for index in range(seeds):
+            seed = member_seed(int(cfg.seed), index)
+            title = f"confirm {finalist.name} seed {index + 1}"
+            with self._child(title, cfg, finalist, "confirmation", seed) as run:
+                result = task.cross_validate(choices, Follower(run, self.say, title), seed=seed)
+                means = {key.removesuffix("_mean"): value for key, value in result.metrics.items() if "_mean" in key}
+                run.log_metrics({f"cv/{name}": value for name, value in means.items()})
+                scores.append(means)
+        return Finalist(finalist.stage, finalist.composer, finalist.trial, tuple(scores))
+
+    def train(self, finalist: Finalist) -> list[Winner]:
+        """Train the winner on train and validation together, once a seed; each is a run of its own."""
+        cfg = finalist.cfg
+        seeds = whole_number("final.seeds", self.bench.cfg.final.seeds, "set final.seeds=1")
+        epochs = self._epochs(cfg)
+        return [self._fit(finalist, cfg, index, epochs) for index in range(seeds)]
+
+    def _epochs(self, cfg: DictConfig) -> int | None:
+        """Give the epochs that validation chose, where it was to choose any; None for all."""
+        if getattr(build(cfg, "regime"), "patience", None) is None:
+            return None
+        return self.bench.task(cfg).cross_validate(make_choices(cfg)).epochs or None
+
+    def _fit(self, finalist: Finalist, cfg: DictConfig, index: int, epochs: int | None) -> Winner:
+        seed = member_seed(int(cfg.seed), index)
+        title = f"final seed {index + 1}"
+        with self._child(title, cfg, finalist, "final", seed) as run:
+            winner = fit_and_evaluate(self.bench, cfg, Follower(run, self.say, title), seed=seed, epochs=epochs)
+            log_evaluation(run, winner.evaluation, "test")
+        return winner
+
+    def baseline(self, cfg: DictConfig, reproduce: str) -> Winner:
+        """Train the winner's configuration without its imbalance strategy."""
+        title = "final without its strategy"
+        tags = {**provenance(int(cfg.seed)), "wellai.kind": "baseline", "wellai.reproduce": reproduce}
+        with self.bench.tracker.run(title, parent=self.parent.id, tags=tags) as run:
+            winner = fit_and_evaluate(self.bench, cfg, Follower(run, self.say, title))
+            log_evaluation(run, winner.evaluation, "test")
+        return winner
+
+    def distil(self, finalist: Finalist, winners: Sequence[Winner], overrides: Sequence[str]) -> tuple[Winner, str]:
+        """Train a small student on what the winners say; gives it and the line of its configuration."""
+        settings = self.bench.cfg.distill
+        teacher = Teacher(
+            tuple(winner.fitted.model() for winner in winners), float(settings.weight), float(settings.temperature)
+        )
+        changed = (*finalist.trial.overrides, *overrides)
+        cfg = finalist.composer.trial(changed)
+        if cfg.backbone == finalist.cfg.backbone:
+            raise SettingError(
+                "distill.student",
+                list(overrides),
+                "the student is its teacher",
+                "name another backbone, e.g. [backbone=NAME]",
+            )
+        with self._child("student", cfg, finalist, "student", int(cfg.seed)) as run:
+            winner = fit_and_evaluate(self.bench, cfg, Follower(run, self.say, "student"), teacher=teacher)
+            log_evaluation(run, winner.evaluation, "test")
+        return winner, finalist.composer.reproduce(changed)
+
+    def report(self, winners: Sequence[Winner]) -> dict[str, float]:
+        """Log each test metric's mean and spread over the seeds; gives them."""
+        table = seeds_table({"winner": [winner.test for winner in winners]})
+        self.parent.log_table(table, "test/seeds.csv")
+        if len(winners) > 1:
+            runs = {"winner": [winner.test for winner in winners]}
+            self.parent.log_figure(seeds_figure(runs, self.objective), "test/seeds.png")
+        spread = {}
+        for name in winners[0].test:
+            values = [winner.test[name] for winner in winners]
+            spread[f"test_mean/{name}"] = float(np.mean(values))
+            spread[f"test_std/{name}"] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+        self.parent.log_metrics(spread)
+        return spread
+
+    def _child(
+        self, title: str, cfg: DictConfig, finalist: Finalist, kind: str, seed: int
+    ) -> AbstractContextManager[Run]:
+        tags = {
+            **provenance(seed),
+            "wellai.kind": kind,
+            "wellai.data_digest": self.bench.manifest.digest,
+            "wellai.reproduce": finalist.reproduce,
+        }
+        name = run_name(cfg, tuple(finalist.trial.overrides), finalist.composer, title)
+        return self.bench.tracker.run(name, parent=self.parent.id, tags=tags)

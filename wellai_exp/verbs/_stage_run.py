@@ -1,0 +1,197 @@
+"""One stage of a sweep: its study, its trials, what it logs, what it hands on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from wellai_exp.config import Composer, build
+from wellai_exp.evaluation import (
+    history_figure,
+    importance_figure,
+    leaderboard,
+    leaderboard_figure,
+    learning_curves_figure,
+    pareto_figure,
+    ranking_figure,
+    worth_figure,
+    worth_table,
+)
+from wellai_exp.search import NothingFeasible, Search, Study
+from wellai_exp.tracking import Run
+from wellai_exp.verbs._final import Finalist
+from wellai_exp.verbs._ranking import Prior, rank_backbones
+from wellai_exp.verbs._stages import Stage
+from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench
+
+STRATEGY_GROUP = "imbalance"
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A stage under way.
+
+    Parameters
+    ----------
+    stage : Stage
+        What it is.
+    bench : Workbench
+        Data and tools.
+    composer : Composer
+        Composes its trials.
+    search : Search
+        Its search's settings.
+    study : Study
+        Its memory.
+    prior : Prior or None
+        What ranking the backbones gave.
+    """
+
+    stage: Stage
+    bench: Workbench
+    composer: Composer
+    search: Search
+    study: Study
+    prior: Prior | None = None
+
+    @classmethod
+    def begin(
+        cls, stage: Stage, bench: Workbench, composer: Composer, name: str, earlier: Mapping[str, StageRun]
+    ) -> StageRun:
+        """Compose the stage and make its study; nothing is trained yet but what a ranking needs."""
+        own = composer.within(stage.overrides)
+        cfg = stage.settings(own.trial(()))
+        search: Search = build(cfg, "search")
+        carried = earlier[stage.start.stage].carried(stage) if stage.start else {}
+        space = own.space(search, carried)
+        prior = rank_backbones(bench, own, cfg, space)
+        space = prior.narrowed(space) if prior else space
+        study = Study(
+            search,
+            space,
+            search.study or cls._study_name(stage, name, carried),
+            bench.store,
+            int(cfg.seed),
+            prior.points if prior else (),
+        )
+        return cls(stage, bench, own, search, study, prior)
+
+    @staticmethod
+    def _study_name(stage: Stage, name: str, carried: Mapping[str, tuple[str, ...]]) -> str:
+        """Name the study after the sweep's; what was handed on belongs to it, for its choices stand for that."""
+        if not stage.name:
+            return name
+        decides = json.dumps([stage.overrides, {key: list(value) for key, value in carried.items()}], sort_keys=True)
+        return f"{name}-{stage.name}-{hashlib.sha256(decides.encode()).hexdigest()[:6]}"
+
+    def carried(self, receiver: Stage) -> dict[str, tuple[str, ...]]:
+        """Give the best configurations as `receiver` takes them over: a name -> overrides, no two alike."""
+        start = receiver.start
+        if start is None:
+            return {}
+        found: dict[tuple[str, ...], str] = {}
+        for each in self.study.top(self.study.finished):
+            found.setdefault(start.taken(each.overrides), f"{self.stage.name}-{each.number:04d}")
+        return {name: overrides for overrides, name in list(found.items())[: start.top]}
+
+    @property
+    def where(self) -> str:
+        """The folder of its artifacts in the sweep's run."""
+        return f"search/{self.stage.name}" if self.stage.name else "search"
+
+    @property
+    def groups(self) -> list[str]:
+        """The config groups that are searched."""
+        return [group for group in TRIAL_GROUPS if group in self.study.space.active]
+
+    @property
+    def objective(self) -> str:
+        """The first objective."""
+        return self.search.goals.first
+
+    @property
+    def label(self) -> str:
+        """The objective as an axis should name it."""
+        return f"validation {self.objective.replace('auc_pr', 'AUC-PR').replace('_', ' ')}"
+
+    def trials(self) -> pd.DataFrame:
+        """Give the finished trials as evaluation wants them: the objective, and one column a searched key."""
+        return self.study.trials().drop(columns=list(self.study.outcome_columns))
+
+    def finalists(self, k: int) -> list[Finalist]:
+        """Give the best trials that may win.
+
+        Raises
+        ------
+        NothingFeasible
+            Where none keeps the constraints.
+        """
+        self.study.best()
+        return [Finalist(self.stage.name, self.composer, trial) for trial in self.study.top(k)]
+
+    def baseline_of(self, group: str) -> str:
+        """Give the option of a group that counts as doing nothing."""
+        return str(self.search.baseline.get(group, self.composer.chosen(())[group]))
+
+    def worth(self, group: str) -> pd.DataFrame:
+        """Give what each option of a group was worth."""
+        return worth_table(self.trials(), group=group, baseline=self.baseline_of(group))
+
+    def report(self, parent: Run) -> None:
+        """Log leaderboard, history, importances, curves, trade-offs, and what each option was worth."""
+        trials, table = self.trials(), self.study.trials()
+        stage = f"{self.stage.name}/" if self.stage.name else ""
+        counts = {"finished": len(trials), "failed": int((trials["state"] == "FAIL").sum())}
+        counts |= {"pruned": int((trials["state"] == "PRUNED").sum()), "epochs": int(table["epochs"].sum())}
+        parent.log_metrics({f"trials/{stage}{name}": value for name, value in counts.items()})
+        parent.log_table(leaderboard(trials, top=len(trials)), f"{self.where}/leaderboard.csv")
+        parent.log_figure(leaderboard_figure(trials, objective=self.label), f"{self.where}/leaderboard.png")
+        # A pruned trial has no value, but a place in the history: where it was stopped.
+        reached = table.assign(value=table["value"].fillna(table["last"]))[list(trials.columns)]
+        parent.log_figure(history_figure(reached, objective=self.label), f"{self.where}/history.png")
+        importances = self.study.importances()
+        if importances:
+            parent.log_figure(importance_figure(importances), f"{self.where}/importances.png")
+        curves = self.study.curves()
+        if len(curves):
+            parent.log_table(curves, f"{self.where}/learning_curves.csv")
+            parent.log_figure(learning_curves_figure(curves), f"{self.where}/learning_curves.png")
+        self._log_trade_off(parent, table)
+        if self.prior is not None:
+            parent.log_table(self.prior.table, f"{self.where}/ranking.csv")
+            figure = ranking_figure(self.prior.table, self.prior.score_name, keep=self.prior.keep)
+            parent.log_figure(figure, f"{self.where}/ranking.png")
+        for group in self.groups:
+            worth = self.worth(group)
+            parent.log_table(worth, f"{self.where}/worth_{group}.csv")
+            figure = worth_figure(worth, group, baseline=self.baseline_of(group), objective=self.label)
+            parent.log_figure(figure, f"{self.where}/worth_{group}.png")
+
+    def _log_trade_off(self, parent: Run, table: pd.DataFrame) -> None:
+        """Draw the Pareto front against each further goal, with the winner and who would win without constraints."""
+        others = [name for name in self.search.goals.quantities if name != self.objective]
+        if not others or not (table["state"] == "COMPLETE").any():
+            return
+        free = self.study.best(unconstrained=True).number
+        try:
+            winner = self.study.best().number
+        except NothingFeasible:
+            winner = None
+        goals = self.search.goals
+        bounds = {each.name: (each.sign, each.bound) for each in goals.constraints}
+        for name in others:
+            upwards = name in goals.maximize or (name not in goals.minimize and bounds[name][0].startswith(">"))
+            figure = pareto_figure(
+                table,
+                name,
+                self.objective,
+                constraints=bounds,
+                winner=winner,
+                unconstrained=free,
+                x_goal="maximize" if upwards else "minimize",
+            )
+            parent.log_figure(figure, f"{self.where}/trade_off_{name}.png")
