@@ -65,13 +65,18 @@ class Place:
 
     @property
     def client(self) -> MlflowClient:
-        return MlflowClient(f"sqlite:///{self.folder / 'mlruns' / 'mlflow.db'}")
+        return client_of(self.folder / "mlruns")
 
-    def runs(self, kind: str, name: str = "tiny") -> list[Run]:
-        experiment = self.client.get_experiment_by_name(name)
+    def runs(self, kind: str, name: str = "tiny", store: str = "mlruns") -> list[Run]:
+        client = client_of(self.folder / store)
+        experiment = client.get_experiment_by_name(name)
         assert experiment is not None
-        found = self.client.search_runs([experiment.experiment_id], f"tags.`wellai.kind` = '{kind}'", max_results=1000)
+        found = client.search_runs([experiment.experiment_id], f"tags.`wellai.kind` = '{kind}'", max_results=1000)
         return list(found)
+
+
+def client_of(store: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{store / 'mlflow.db'}")
 
 
 def make_place(folder: Path) -> Place:

@@ -97,6 +97,25 @@ def test_repeated_failure_ends_the_sweep_with_the_reason(tmp_path: Path) -> None
         study.best()
 
 
+def test_a_trial_that_was_cut_off_comes_before_those_that_wait(tmp_path: Path) -> None:
+    def cut_off(_proposal: Proposal, _report: Report) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    tried: list[tuple[tuple[str, ...], int]] = []
+
+    def remember(proposal: Proposal, report: Report) -> dict[str, float]:
+        tried.append((proposal.overrides, proposal.attempt))
+        return measure(proposal, report)
+
+    first = make_study(tmp_path, 4)
+    with pytest.raises(KeyboardInterrupt):
+        run(first, cut_off)
+    interrupted = first.study.trials[0].params
+    run(make_study(tmp_path, 4), remember)
+    assert tried[0] == ((f"a={interrupted['a']}", f"b={interrupted['b']!r}"), 2)
+    assert [attempt for _, attempt in tried[1:]] == [1, 1, 1]
+
+
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, StoreError("disk full")])
 def test_an_interrupted_trial_is_done_again_with_the_same_parameters(
     tmp_path: Path, stop: type[BaseException] | BaseException

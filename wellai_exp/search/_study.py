@@ -219,12 +219,24 @@ class Study:
                     f"{reason.rstrip('.')}; mend that and type the same command to go on."
                 )
 
+    def _ask(self) -> optuna.Trial:
+        """Begin a trial; one that was cut off comes before those that wait, for its epochs are paid for."""
+        import optuna
+
+        waiting = self.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,))
+        for trial in waiting:
+            # Optuna itself begins waiting trials in the order of their numbers, and a retry has the last one.
+            if RETRY_OF in trial.user_attrs:
+                self.study._storage.set_trial_state_values(trial._trial_id, state=optuna.trial.TrialState.RUNNING)
+                return optuna.Trial(self.study, trial._trial_id)
+        return self.study.ask()
+
     def _step(self, evaluate: Evaluate) -> str:
         """Do one trial; gives why it failed, or an empty text."""
         from optuna.trial import TrialState
 
         started = time.perf_counter()
-        trial = self.study.ask()
+        trial = self._ask()
         overrides = self.space.suggest(trial)
         trial.set_user_attr(OVERRIDES, overrides)
         attempt = int(trial.user_attrs.get(ATTEMPT, 1))

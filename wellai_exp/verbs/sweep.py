@@ -163,11 +163,12 @@ class Sweep:
         if self.cfg.final.baseline:
             plain = self._baseline(finals, finalist, first)
             parent.log_metrics({f"baseline/{name}": value for name, value in plain.test.items()})
+        # Before the winner is registered: what is wrong with a student is mended by the same command once more.
+        student = self._student(parent, finals, finalist, winners)
         uri = log_winner(self.bench, parent, first, finalist.reproduce)
         objective = finals.objective
         parent.log_metrics({f"best/cv_{objective}_mean": finalist.trial.value})
         version = str(self._register(parent, uri, first, finalist.reproduce, spread)) if self.cfg.register else ""
-        student = self._student(parent, finals, finalist, winners)
         parent.set_tags(
             {
                 "wellai.reproduce": finalist.reproduce,
