@@ -31,7 +31,7 @@ _STYLES: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-def learning_curves_figure(curves: pd.DataFrame, *, objective: str = "macro AUC-PR") -> Figure:
+def learning_curves_figure(curves: pd.DataFrame, *, objective: str = "macro AUC-PR", best: int | None = None) -> Figure:
     """Draw the objective of every trial against the epoch; pruned trials are thin and end in a cross, the best is bold.
 
     Parameters
@@ -42,6 +42,9 @@ def learning_curves_figure(curves: pd.DataFrame, *, objective: str = "macro AUC-
         last value.
     objective : str
         What the value is, for the axis label.
+    best : int, optional
+        The trial to draw bold; by default the best by its last value, which need not be the search's best: its value
+        may be another than that of its last epoch.
 
     Returns
     -------
@@ -57,14 +60,15 @@ def learning_curves_figure(curves: pd.DataFrame, *, objective: str = "macro AUC-
         return message_figure("Learning curves", "No trial has reported an epoch yet.")
     ends = table.groupby("trial").tail(1).set_index("trial")
     complete = ends.loc[ends["state"] == "COMPLETE", "value"]
-    best = complete.idxmax() if not complete.empty else None
+    if best is None and not complete.empty:
+        best = int(str(complete.idxmax()))
     with canvas(10, 5) as (figure, axes):
         for state, (word, line, mark) in _STYLES.items():
             of_state = table[(table["state"] == state) & (table["trial"] != best)]
             count = int((ends["state"] == state).sum())
             _draw(axes, of_state, line, mark, f"{word} ({count})")
-        if best is not None:
-            of_best = table[table["trial"] == best]
+        of_best = table[table["trial"] == best]
+        if len(of_best):
             epoch, value = of_best["epoch"].iloc[-1], of_best["value"].iloc[-1]
             axes.plot(
                 of_best["epoch"], of_best["value"], color=ORANGE, lw=3, marker="o", markevery=[-1], ms=7,

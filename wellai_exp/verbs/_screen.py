@@ -119,6 +119,18 @@ def board_table(board: pd.DataFrame, groups: list[str], objective: str, rows: in
     return table
 
 
+def stages_table(stages: list[dict[str, object]]) -> Table:
+    """Give what each stage came to."""
+    table = Table(title="Stages", title_justify="left")
+    for heading in ("stage", "trials", "pruned", "epochs", "best", "its configuration"):
+        table.add_column(heading, justify="left" if heading in ("stage", "its configuration") else "right")
+    for each in stages:
+        name = f"{each['stage']}" if each["may_win"] else f"{each['stage']} (hands on)"
+        numbers = [str(each[key]) for key in ("trials", "pruned", "epochs")]
+        table.add_row(name, *numbers, f"{each['best']:.4f}", escape(str(each["overrides"])))
+    return table
+
+
 def worth_screen(worth: pd.DataFrame, rows: int = 20) -> Table:
     """Give what each imbalance strategy was worth, in points of the objective."""
     table = Table(title="What each imbalance strategy was worth (points against none)", title_justify="left")
@@ -143,8 +155,8 @@ class Closing:
 
     Parameters
     ----------
-    stages : mapping of str to str
-        What each stage came to; empty where there is one search only.
+    stages : list of mapping
+        What each stage came to, as :meth:`StageRun.summary` has it; empty where there is one search only.
     board : pandas.DataFrame
         The last stage's leaderboard.
     worth : pandas.DataFrame or None
@@ -166,7 +178,7 @@ class Closing:
         What to type next.
     """
 
-    stages: Mapping[str, str]
+    stages: list[dict[str, object]]
     board: pd.DataFrame
     worth: pd.DataFrame | None
     groups: list[str]
@@ -181,8 +193,8 @@ class Closing:
 
     def show(self, console: Console) -> None:
         """Print it."""
-        for name, text in self.stages.items():
-            console.print(f"[bold]{name}[/bold]: {escape(text)}", highlight=False)
+        if self.stages:
+            console.print(stages_table(self.stages))
         console.print(board_table(self.board, self.groups, self.objective))
         if self.worth is not None:
             console.print(worth_screen(self.worth))

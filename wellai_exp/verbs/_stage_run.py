@@ -21,7 +21,7 @@ from wellai_exp.evaluation import (
     worth_figure,
     worth_table,
 )
-from wellai_exp.search import NothingFeasible, Search, Study
+from wellai_exp.search import Search, Study, SweepFailed
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist
 from wellai_exp.verbs._ranking import Prior, rank_backbones
@@ -141,6 +141,31 @@ class StageRun:
         """Give what each option of a group was worth."""
         return worth_table(self.trials(), group=group, baseline=self.baseline_of(group))
 
+    def summary(self) -> dict[str, object]:
+        """Give one line of what the stage came to: the best of each that may win is what decides between them."""
+        table = self.study.trials()
+        best = None if self._best is None else self.study.best()
+        return {
+            "stage": self.stage.name,
+            "trials": len(table),
+            "pruned": int((table["state"] == "PRUNED").sum()),
+            "failed": int((table["state"] == "FAIL").sum()),
+            "epochs": int(table["epochs"].sum()),
+            "metric": self.objective,
+            "best": float("nan") if best is None else best.value,
+            "trial": -1 if best is None else best.number,
+            "may_win": self.stage.wins,
+            "overrides": "" if best is None else " ".join(best.overrides),
+        }
+
+    @property
+    def _best(self) -> int | None:
+        """The best trial's number; None where there is none, or none keeps the constraints."""
+        try:
+            return self.study.best().number
+        except SweepFailed:
+            return None
+
     def report(self, parent: Run) -> None:
         """Log leaderboard, history, importances, curves, trade-offs, and what each option was worth."""
         trials, table = self.trials(), self.study.trials()
@@ -159,7 +184,8 @@ class StageRun:
         curves = self.study.curves()
         if len(curves):
             parent.log_table(curves, f"{self.where}/learning_curves.csv")
-            parent.log_figure(learning_curves_figure(curves), f"{self.where}/learning_curves.png")
+            figure = learning_curves_figure(curves, objective=self.label, best=self._best)
+            parent.log_figure(figure, f"{self.where}/learning_curves.png")
         self._log_trade_off(parent, table)
         if self.prior is not None:
             parent.log_table(self.prior.table, f"{self.where}/ranking.csv")
@@ -176,11 +202,7 @@ class StageRun:
         others = [name for name in self.search.goals.quantities if name != self.objective]
         if not others or not (table["state"] == "COMPLETE").any():
             return
-        free = self.study.best(unconstrained=True).number
-        try:
-            winner = self.study.best().number
-        except NothingFeasible:
-            winner = None
+        free, winner = self.study.best(unconstrained=True).number, self._best
         goals = self.search.goals
         bounds = {each.name: (each.sign, each.bound) for each in goals.constraints}
         for name in others:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from wellai_exp import stopping
 from wellai_exp.config import Composer
 from wellai_exp.evaluation import leaderboard
-from wellai_exp.search import SweepFailed
+from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist, Finals
 from wellai_exp.verbs._numbers import whole_number
@@ -64,6 +65,8 @@ class Sweep:
         with self._run(done) as parent:
             for stage in self.stages:
                 done[stage.name] = self._stage(stage, parent, done, clock)
+            if len(done) > 1:
+                parent.log_table(pd.DataFrame([each.summary() for each in done.values()]), "search/stages.csv")
             closing = self._finish(parent, done)
         closing.show(self.console)
         if self.cfg.profile and clock.seconds:
@@ -148,8 +151,23 @@ class Sweep:
     def _finalists(self, done: Mapping[str, StageRun]) -> list[Finalist]:
         """Give the best trials of the stages that may win, best first; the best of each stage is among them."""
         k = whole_number("confirm.candidates", self.cfg.confirm.candidates, "set confirm.candidates=1")
-        found = [finalist for run in done.values() if run.stage.wins for finalist in run.finalists(k)]
+        winning = [run for run in done.values() if run.stage.wins]
+        try:
+            found = [finalist for run in winning for finalist in run.finalists(k)]
+        except NothingFeasible:
+            self._show_nearest(winning)
+            raise
         return sorted(found, key=lambda finalist: -finalist.trial.value)[:k]
+
+    def _show_nearest(self, stages: list[StageRun]) -> None:
+        """List what comes nearest to the constraints, where nothing keeps them."""
+        for run in stages:
+            if not run.study.goals.constraints:
+                continue
+            self.console.print(f"Nearest to {' and '.join(map(str, run.study.goals.constraints))}:", highlight=False)
+            for each in run.study.nearest(3):
+                figures = ", ".join(f"{name} {value:.4g}" for name, value in each.metrics.items())
+                self.console.print(f"  trial {each.number}: {figures} ({' '.join(each.overrides)})", highlight=False)
 
     def _last(self, done: Mapping[str, StageRun]) -> StageRun:
         return list(done.values())[-1]
@@ -225,7 +243,7 @@ class Sweep:
             return {name: value for name, value in wanted.items() if value is not None}
 
         return Closing(
-            stages={name: self._stage_line(each) for name, each in done.items() if name},
+            stages=[each.summary() for name, each in done.items() if name],
             board=leaderboard(run.trials()),
             worth=run.worth(STRATEGY_GROUP) if STRATEGY_GROUP in run.groups else None,
             groups=run.groups,
@@ -238,19 +256,6 @@ class Sweep:
             place=self._place(version),
             commands=self._next(version),
         )
-
-    @staticmethod
-    def _stage_line(run: StageRun) -> str:
-        table = run.study.trials()
-        pruned = int((table["state"] == "PRUNED").sum())
-        try:
-            best = run.study.best()
-        except SweepFailed as error:
-            return str(error)
-        text = (
-            f"{len(table)} trials, {pruned} pruned, best {run.objective} {best.value:.4f} ({' '.join(best.overrides)})"
-        )
-        return text if run.stage.wins else f"{text}; hands on, cannot win"
 
     def _place(self, version: str) -> str:
         tracking = self.cfg.tracking

@@ -51,8 +51,9 @@ stages:
       space: {imbalance: "choice(none, balanced_softmax)"}
 confirm: {candidates: 2, seeds: 2}
 final: {seeds: 2, overrides: [regime.epochs=4]}
-distill: {student: [regime=finetune, regime.unfrozen=null, backbone=small_conv, backbone.size=32, backbone.width=8, backbone.depth=1,
-  backbone.pooling=avg, "~backbone.alpha", "~backbone.weights"]}
+distill:
+  student: [regime=finetune, regime.unfrozen=null, backbone=small_conv, backbone.size=32, backbone.width=8,
+    backbone.depth=1, backbone.pooling=avg, "~backbone.alpha", "~backbone.weights"]
 """
 
 
@@ -124,7 +125,8 @@ def test_the_report_compares_stages_seeds_and_the_student(staged: Staged) -> Non
     assert parent.data.metrics["test/accuracy"] in values
     models = {model.name for model in staged.place.client.search_registered_models()}
     assert models == {"staged", "staged-student"}
-    for words in ("probe: 3 trials", "finetune: 4 trials", "decoupled: 2 trials", "mean ± sd", "student"):
+    assert "stages.csv" in staged.artifacts(parent, "search")
+    for words in ("probe (hands", "finetune", "decoupled", "mean ± sd", "student"):
         assert words in staged.output
 
 
@@ -209,6 +211,7 @@ def test_a_bound_on_frames_per_second_changes_the_winner(new_place: Callable[[],
     assert "trade_off_fps.png" in files
     impossible = place.type(*bounded[:-2], "name=never", "+search.subject_to.fps='> 1e9'", check=False)
     assert impossible.returncode == 1
+    assert "Nearest to fps > 1e+09:" in impossible.stdout
     assert "comes nearest with fps" in impossible.stderr
     assert "nothing is registered" in impossible.stderr
 
