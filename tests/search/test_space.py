@@ -117,3 +117,12 @@ def test_choosing_among_carried_configurations_is_enough_to_search() -> None:
     assert suggest(Space({}, own, {}, frozenset(), CARRIED), start="k1") == list(CARRIED["k1"])
     with pytest.raises(SettingError, match=r"search\.space"):
         Space({}, own, {}, frozenset(), {"only": CARRIED["k1"]})
+
+
+def test_a_point_to_try_first_starts_from_the_best_and_is_written_as_the_study_has_it() -> None:
+    carried = {"probe-0003": ("backbone=a",), "probe-0001": ("backbone=b",)}
+    space = Space({"rate": Interval(0.0, 1.0), "depth": Choice(("8", "14"))}, own, {}, carried=carried)
+    assert space.checked_point({"depth": 14, "rate": 0.5}) == {"start": "probe-0003", "depth": "14", "rate": 0.5}
+    assert space.checked_point({"start": "probe-0001"}) == {"start": "probe-0001"}
+    with pytest.raises(SettingError, match=r"search\.space\.depth=9: .*choose among 8, 14"):
+        space.checked_point({"depth": 9})

@@ -44,6 +44,8 @@ class Search:
         Config groups whose chosen option's own ``_space_`` is searched too.
     baseline : mapping
         Config group -> the option that counts as doing nothing; the first trial has these.
+    first : list of mapping
+        Points to try first, such as what an expert would: parameter -> value; what a point leaves out is sampled.
     cover : bool
         Show every option of every choice at least once before the sampler chooses freely.
     max_failures : int
@@ -62,6 +64,7 @@ class Search:
     space: Mapping[str, Any] = field(default_factory=dict)
     conditional: list[str] = field(default_factory=list)
     baseline: Mapping[str, str] = field(default_factory=dict)
+    first: list[Mapping[str, Any]] = field(default_factory=list)
     cover: bool = True
     max_failures: int = 5
     study: str | None = None

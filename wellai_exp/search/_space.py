@@ -142,15 +142,18 @@ class Space:
         mine = groups | own | {key: value for key, value in chosen.items() if key not in groups}
         return _less(carried, set(own)) + [f"{key}={value}" for key, value in mine.items()]
 
-    def check_point(self, point: Mapping[str, Any]) -> None:
-        """Refuse a point to try first that names what no trial suggests, or an option that is no choice.
+    def checked_point(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a point to try first as the study takes it: options as text, numbers as numbers.
+
+        A point that does not say what it starts from starts from the first, which is the best, of those carried.
 
         Raises
         ------
         SettingError
-            Naming the parameter.
+            Where it names what no trial suggests, or an option that is no choice.
         """
         searched = self.searched
+        sound: dict[str, Any] = {START: next(iter(self.carried))} if START in searched else {}
         for key, value in point.items():
             group, _, rest = key.partition(".")
             own = self._own(group, rest.partition(".")[0]) if group in self.groups else {}
@@ -159,13 +162,15 @@ class Space:
                 raise SettingError(
                     f"search.space.{key}", value, "a trial to start with names it, but it is not searched", "add it"
                 )
-            if isinstance(distribution, Choice) and value not in distribution.values:
+            sound[key] = str(value) if isinstance(distribution, Choice) else value
+            if isinstance(distribution, Choice) and sound[key] not in distribution.values:
                 raise SettingError(
                     f"search.space.{key}",
                     value,
                     "a trial to start with has this value, but it is not among the choices",
                     f"choose among {', '.join(distribution.values)}",
                 )
+        return sound
 
     def cover(self, seed: int) -> list[dict[str, Any]]:
         """Give as few partial points as show every option of every choice at least once.

@@ -77,14 +77,12 @@ class Study:
         seed: int,
         enqueue: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        for point in enqueue:
-            space.check_point(point)
         self.search = search
         self.space = space
         self.name = name
         self._store = store
         self._seed = seed
-        self._enqueue = tuple(enqueue)
+        self._enqueue = tuple(space.checked_point(point) for point in (*enqueue, *search.first))
         self._study: optuna.Study | None = None
         self._rivals: optuna.Study | None = None
 

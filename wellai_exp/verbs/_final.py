@@ -171,17 +171,17 @@ class Finals:
         return winner, finalist.composer.reproduce(changed)
 
     def report(self, winners: Sequence[Winner]) -> dict[str, float]:
-        """Log each test metric's mean and spread over the seeds; gives them."""
-        table = seeds_table({"winner": [winner.test for winner in winners]})
-        self.parent.log_table(table, "test/seeds.csv")
-        if len(winners) > 1:
-            runs = {"winner": [winner.test for winner in winners]}
-            self.parent.log_figure(seeds_figure(runs, self.objective), "test/seeds.png")
+        """Log each test metric's mean and spread over the seeds; gives them, nothing for a single seed."""
+        if len(winners) == 1:
+            return {}
+        runs = {"winner": [winner.test for winner in winners]}
+        self.parent.log_table(seeds_table(runs), "test/seeds.csv")
+        self.parent.log_figure(seeds_figure(runs, self.objective), "test/seeds.png")
         spread = {}
         for name in winners[0].test:
             values = [winner.test[name] for winner in winners]
             spread[f"test_mean/{name}"] = float(np.mean(values))
-            spread[f"test_std/{name}"] = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+            spread[f"test_std/{name}"] = float(np.std(values, ddof=1))
         self.parent.log_metrics(spread)
         return spread
 
