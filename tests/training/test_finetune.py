@@ -165,6 +165,19 @@ def test_every_kind_of_strategy_trains(make_shared: Callable[[], Shared], strate
     assert 0.0 < metrics["auc_pr_macro_mean"] <= 1.0
 
 
+@pytest.mark.parametrize("setting", [{"precision": "mixed_bfloat16"}, {"xla": "on"}], ids=["bfloat16", "xla"])
+def test_what_a_gpu_would_use_learns_about_the_same(
+    make_shared: Callable[[], Shared], tmp_path: Path, setting: dict[str, str]
+) -> None:
+    # XLA cannot compile the small network's max-pooling; bfloat16 rounds the random MobileNet's large features away.
+    choices = replace(CHOICES, backbone=pretrained(tmp_path)) if "xla" in setting else CHOICES
+    listeners = [Listener(), Listener()]
+    for settings, listener in zip((SHORT, replace(SHORT, **setting)), listeners, strict=True):  # type: ignore[arg-type]
+        settings.task(make_shared()).cross_validate(choices, listener)
+    plain, other = (listener.heard[-1].loss for listener in listeners)
+    assert other == pytest.approx(plain, rel=0.02)
+
+
 @pytest.mark.parametrize("head", [CosineHead(), MLPHead(hidden_units=16)], ids=lambda head: head.name)
 def test_the_joined_model_says_what_was_evaluated(
     make_shared: Callable[[], Shared], tmp_path: Path, head: LinearHead
@@ -286,6 +299,11 @@ def test_every_size_gets_an_equal_part_of_the_epochs_in_turn(epochs: int, data: 
 def test_a_bad_setting_is_refused_by_name(setting: str, value: object) -> None:
     with pytest.raises(SettingError, match=rf"regime\.{setting}"):
         FineTune(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_xla_is_refused_where_it_cannot_compile(make_shared: Callable[[], Shared]) -> None:
+    with pytest.raises(SettingError, match=r"regime\.xla=on: .*set regime\.xla=auto"):
+        replace(SHORT, xla="on").task(make_shared()).cross_validate(CHOICES)
 
 
 def test_sizes_must_end_with_the_backbones(make_shared: Callable[[], Shared]) -> None:

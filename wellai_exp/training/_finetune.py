@@ -62,7 +62,8 @@ class FineTune:
     precision : {"auto", "float32", "mixed_bfloat16", "mixed_float16"}
         Keras' dtype policy; auto takes bfloat16 on a GPU, whose range needs no loss scaling, and float32 elsewhere.
     xla : {"auto", "on", "off"}
-        Whether XLA compiles the step; auto does so on a GPU. On a CPU it is 3 to 20 times slower than oneDNN.
+        Whether XLA compiles the step; auto does so on a GPU, but not for networks with max-pooling, whose gradient it
+        cannot compute deterministically. On a CPU it is 3 to 20 times slower than oneDNN.
     resize : {"stretch", "crop", "pad"}
         How an image is brought to a square.
     memory_gb : float
@@ -139,7 +140,7 @@ class FineTune:
         return sizes[min(epoch * len(sizes) // self.epochs, len(sizes) - 1)]
 
     def recipe(self, choices: Choices) -> Recipe:
-        """Give what is traced into a step, with precision and XLA chosen for this machine."""
+        """Give what is traced into a step, with the precision chosen for this machine."""
         import tensorflow as tf
 
         gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -155,7 +156,7 @@ class FineTune:
             self.label_smoothing,
             self.dropout,
             automatic if self.precision == "auto" else self.precision,
-            gpu if self.xla == "auto" else self.xla == "on",
+            self.xla,
         )
 
 

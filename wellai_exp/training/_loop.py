@@ -122,13 +122,13 @@ class Training:
         """Training images of each class, as the strategy draws them, int [C]."""
         return self._batches(self.choices.backbone.size).counts
 
-    def step_and_batches(self) -> tuple[Callable[[Sequence[Any]], Any], Batches, int]:
-        """Give what an epoch at the last size consists of, to be timed: step, batches, size in pixels."""
+    def step_and_batches(self) -> tuple[Callable[[Sequence[Any]], Any], Batches, Network]:
+        """Give what an epoch at the last size consists of, to be timed: step, batches, and the network that learns."""
         size = self.settings.sizes_of(self.choices.backbone.size)[-1]
         network, batches = self._network(size), self._batches(size)
         prior = (batches.counts / batches.counts.sum()).astype(np.float32)[None]
         rate = self.choices.optimizer.rate(0, batches.steps_per_epoch)
-        return lambda batch: network.step(batch, prior, rate, (0, 0)), batches, size
+        return lambda batch: network.step(batch, prior, rate, (0, 0)), batches, network
 
     def run(self, watcher: Watcher) -> Trained:
         """Train, or go on, or give what was trained before.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import Strategy
 from wellai_exp.models import Backbone, FittedHead, Head, Scaler, set_trainable
 from wellai_exp.training._optimizers import Optimizer, averaged, restore, state
@@ -38,7 +39,7 @@ class Recipe:
         Share of the features set to zero.
     precision : str
         Keras' dtype policy.
-    compiled : bool
+    xla : {"auto", "on", "off"}
         Whether XLA compiles the step.
     """
 
@@ -51,7 +52,7 @@ class Recipe:
     label_smoothing: float
     dropout: float
     precision: str
-    compiled: bool
+    xla: str
 
     @property
     def key(self) -> Recipe:
@@ -123,6 +124,7 @@ class Network:
         keras.utils.set_random_seed(seed)
         with _dtype_policy(recipe.precision):
             self.trunk = recipe.backbone.at_size(size).build()
+        self.compiled = _compiles(self.trunk, recipe.xla)
         self.dim = dim = int(self.trunk.output_shape[-1])
         self._first = [variable.numpy() for variable in self.trunk.variables]
         learning = set_trainable(self.trunk, recipe.unfrozen, recipe.freeze_batch_norm)
@@ -270,7 +272,7 @@ class Network:
             self.optimizer.apply(gradients, self.variables)
             return loss
 
-        return tf.function(step, input_signature=signature, jit_compile=self.recipe.compiled)
+        return tf.function(step, input_signature=signature, jit_compile=self.compiled)
 
     def _traced_features(self) -> Any:
         import tensorflow as tf
@@ -281,6 +283,26 @@ class Network:
             return tf.cast(self.trunk(tf.cast(images, tf.float32), training=False), tf.float32)
 
         return tf.function(features, input_signature=signature, jit_compile=False)
+
+
+def _compiles(trunk: Any, xla: str) -> bool:
+    """Say whether XLA compiles the step: where asked for, or on a GPU where it can.
+
+    Raises
+    ------
+    SettingError
+        Where it is asked for and cannot.
+    """
+    import keras
+    import tensorflow as tf
+
+    # With deterministic operations, which the same figures from the same seed want, XLA has no gradient for these.
+    pooled = any(isinstance(layer, keras.layers.MaxPooling2D) for layer in trunk._flatten_layers())
+    if xla == "on" and pooled:
+        raise SettingError(
+            "regime.xla", xla, f"{trunk.name} pools by maxima, whose gradient XLA cannot compute", "set regime.xla=auto"
+        )
+    return xla == "on" or (xla == "auto" and not pooled and bool(tf.config.list_physical_devices("GPU")))
 
 
 def _shift_and_scale(scaler: Scaler) -> tuple[Array, Array]:

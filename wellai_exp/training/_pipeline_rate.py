@@ -13,6 +13,7 @@ import numpy as np
 
 from wellai_exp.training._finetune import FineTune
 from wellai_exp.training._loop import Training
+from wellai_exp.training._network import Network
 from wellai_exp.training._results import Choices
 from wellai_exp.training._shared import Shared
 
@@ -66,17 +67,17 @@ def measure_input_pipeline(
     PipelineRates
     """
     training = Training(shared, settings, choices, shared.manifest.train, _NO_ROWS, shared.seed)
-    step, batches, size = training.step_and_batches()
-    keras_step = _train_on_batch(choices, settings, shared.n_classes)
+    step, batches, network = training.step_and_batches()
+    keras_step = _train_on_batch(choices, settings, network)
     length = batches.steps_per_epoch if steps is None else min(steps, batches.steps_per_epoch)
-    held = list(islice(batches.epoch(0, size), _HELD))
+    held = list(islice(batches.epoch(0, network.size), _HELD))
     for run in (step, keras_step):
         # The first steps trace, the next still warm up.
         _images_per_second(run, held)
     ways: list[Callable[[int], float]] = [
         lambda _: _images_per_second(keras_step, islice(cycle(held), length)),
         lambda _: _images_per_second(step, islice(cycle(held), length)),
-        lambda number: _images_per_second(step, islice(batches.epoch(number, size), length)),
+        lambda number: _images_per_second(step, islice(batches.epoch(number, network.size), length)),
     ]
     timed: list[list[float]] = []
     for number in range(rounds):
@@ -87,7 +88,7 @@ def measure_input_pipeline(
     return PipelineRates(columns[0], columns[1], columns[2], median(last / first for first, _, last in timed))
 
 
-def _train_on_batch(choices: Choices, settings: FineTune, n_classes: int) -> Callable[[Batch], Any]:
+def _train_on_batch(choices: Choices, settings: FineTune, network: Network) -> Callable[[Batch], Any]:
     """Give ``train_on_batch`` of the plain Keras model with the same layers learning."""
     import keras
 
@@ -96,9 +97,9 @@ def _train_on_batch(choices: Choices, settings: FineTune, n_classes: int) -> Cal
     recipe = settings.recipe(choices)
     trunk = choices.backbone.build()
     set_trainable(trunk, recipe.unfrozen, recipe.freeze_batch_norm)
-    model = keras.Model(trunk.inputs[0], keras.layers.Dense(n_classes)(trunk.outputs[0]))
+    model = keras.Model(trunk.inputs[0], keras.layers.Dense(network.n_classes)(trunk.outputs[0]))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
-    model.compile(keras.optimizers.AdamW(choices.optimizer.learning_rate), loss, jit_compile=recipe.compiled)
+    model.compile(keras.optimizers.AdamW(choices.optimizer.learning_rate), loss, jit_compile=network.compiled)
     return lambda batch: model.train_on_batch(batch[0], batch[1], sample_weight=batch[2])
 
 

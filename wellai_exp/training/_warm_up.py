@@ -104,7 +104,7 @@ def contrast(network: Network, batches: Batches, settings: ContrastiveWarmUp, se
     learner = optimizer.make(variables, [1.0] * len(variables))
     steps = batches.steps_per_epoch * settings.epochs
 
-    @tf.function(jit_compile=network.recipe.compiled)  # type: ignore[untyped-decorator]
+    @tf.function(jit_compile=network.compiled)  # type: ignore[untyped-decorator]
     def step(images: Any, targets: Any) -> Any:
         with tf.GradientTape() as tape:
             features = head(network.trunk(images, training=True), training=True)
