@@ -202,11 +202,14 @@ def test_frozen_parts_stay_as_they_came(make_shared: Callable[[], Shared], tmp_p
     assert not any("bn" in path for path in moved)
 
 
-def test_patience_ends_a_training_and_takes_its_best_epoch(make_shared: Callable[[], Shared]) -> None:
+@pytest.mark.parametrize("average", [None, 0.6])
+def test_patience_ends_a_training_and_takes_its_best_epoch(
+    make_shared: Callable[[], Shared], average: float | None
+) -> None:
     settings = FineTune(epochs=12, batch_size=16, patience=1, mirror=False)
     listener = Listener()
     result = settings.task(make_shared()).cross_validate(
-        replace(CHOICES, optimizer=AdamW(learning_rate=0.02, schedule="constant", average=None)), listener
+        replace(CHOICES, optimizer=AdamW(learning_rate=0.02, schedule="constant", average=average)), listener
     )
     values = [record.metrics["auc_pr_macro"] for record in listener.heard]
     best = int(np.argmax(values)) + 1

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 VALUE = "auc_pr_macro"
 STEPS_BETWEEN_LOOKS = 10
+# Enters every key: raise it when the same settings begin to train otherwise.
+REVISION = 1
 WEIGHTS = "trunk.weights.h5"
 
 
@@ -106,6 +108,7 @@ class Training:
     def _key(self) -> str:
         """Name everything that decides the result, so that the same training is found again and no other."""
         decides = [
+            str(REVISION),
             repr(replace(self.choices, backbone=None)),  # type: ignore[arg-type]
             self.choices.backbone.feature_key(),
             repr(self.settings),
@@ -295,15 +298,16 @@ class Training:
 
     def _finish(self, network: Network, standing: Standing) -> Standing:
         """Keep the weights to use, written as a file of their own, and drop what only a next epoch would need."""
+        chosen = standing.chosen or network.inference_arrays
         final = self._network(self.choices.backbone.size)
-        final.load_inference(standing.chosen or network.inference_arrays)
+        final.load_inference(chosen)
         weights = self.checkpoint.folder / WEIGHTS
         with write_whole(weights) as path:
             final.trunk.save_weights(path)
         with write_whole(weights.with_suffix(".sha256")) as path:
             path.write_text(sha256_of(weights), encoding="utf-8")
         best = standing.best or len(standing.records)
-        return Standing([], standing.records, best, final.inference_arrays)
+        return Standing([], standing.records, best, chosen)
 
     def _weights_sound(self) -> bool:
         weights = self.checkpoint.folder / WEIGHTS
