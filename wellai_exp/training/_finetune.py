@@ -18,7 +18,7 @@ from wellai_exp.seeding import derive_seed
 from wellai_exp.training._contrastive import ContrastiveWarmUp
 from wellai_exp.training._loop import Trained, Training
 from wellai_exp.training._network import Recipe, Teacher
-from wellai_exp.training._results import Choices, CrossValidation, Fitted, Nobody, Rows, Watcher
+from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitted, Nobody, Rows, Watcher
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._warm_up import BATCH
 
@@ -221,8 +221,7 @@ class FineTuneTask:
         """
         own = self.shared.seed if seed is None else seed
         manifest = self.shared.manifest
-        nothing = np.zeros(0, np.int64)
-        training = self._training(choices, manifest.train, nothing, own, epochs, teacher)
+        training = self._training(choices, manifest.train, NO_ROWS, own, epochs, teacher)
         return self._fitted(training.run(watcher), manifest.test)
 
     def interim(self, choices: Choices) -> Fitted | None:

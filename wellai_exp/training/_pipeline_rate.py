@@ -14,11 +14,10 @@ import numpy as np
 from wellai_exp.training._finetune import FineTune
 from wellai_exp.training._loop import Training
 from wellai_exp.training._network import Network
-from wellai_exp.training._results import Choices
+from wellai_exp.training._results import NO_ROWS, Choices
 from wellai_exp.training._shared import Shared
 
 _HELD = 4
-_NO_ROWS = np.zeros(0, np.int64)
 Batch = Sequence[Any]
 
 
@@ -66,7 +65,7 @@ def measure_input_pipeline(
     -------
     PipelineRates
     """
-    training = Training(shared, settings, choices, shared.manifest.train, _NO_ROWS, shared.seed)
+    training = Training(shared, settings, choices, shared.manifest.train, NO_ROWS, shared.seed)
     step, batches, network = training.step_and_batches()
     keras_step = _train_on_batch(choices, settings, network)
     length = batches.steps_per_epoch if steps is None else min(steps, batches.steps_per_epoch)

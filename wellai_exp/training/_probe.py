@@ -19,11 +19,9 @@ from wellai_exp.training._loop import Training
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import Optimizer
 from wellai_exp.training._progress import epoch_progress
-from wellai_exp.training._results import Choices, CrossValidation, Fitted, Rows, Watcher
+from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitted, Rows, Watcher
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, fit_heads
-
-NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

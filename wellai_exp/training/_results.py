@@ -16,6 +16,7 @@ from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import Optimizer
 
 Rows = npt.NDArray[np.int64]
+NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class CrossValidation:
     folds: tuple[dict[str, float], ...]
     notes: tuple[str, ...] = ()
     epochs: int = 0
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The mean over the folds of each metric, by its plain name."""
+        return {key.removesuffix("_mean"): value for key, value in self.metrics.items() if key.endswith("_mean")}
 
 
 @dataclass(frozen=True)

@@ -115,9 +115,8 @@ class Finals:
             title = f"confirm {finalist.name} seed {index + 1}"
             with self._child(title, cfg, finalist, "confirmation", seed) as run:
                 result = task.cross_validate(choices, Follower(run, self.say, title), seed=seed)
-                means = {key.removesuffix("_mean"): value for key, value in result.metrics.items() if "_mean" in key}
-                run.log_metrics({f"cv/{name}": value for name, value in means.items()})
-                scores.append(means)
+                run.log_metrics({f"cv/{name}": value for name, value in result.means.items()})
+                scores.append(result.means)
         return Finalist(finalist.stage, finalist.composer, finalist.trial, tuple(scores))
 
     def train(self, finalist: Finalist) -> list[Winner]:
@@ -175,13 +174,13 @@ class Finals:
         if len(winners) == 1:
             return {}
         runs = {"winner": [winner.test for winner in winners]}
-        self.parent.log_table(seeds_table(runs), "test/seeds.csv")
+        table = seeds_table(runs)
+        self.parent.log_table(table, "test/seeds.csv")
         self.parent.log_figure(seeds_figure(runs, self.objective), "test/seeds.png")
-        spread = {}
-        for name in winners[0].test:
-            values = [winner.test[name] for winner in winners]
-            spread[f"test_mean/{name}"] = float(np.mean(values))
-            spread[f"test_std/{name}"] = float(np.std(values, ddof=1))
+        by_metric = table.set_index("metric")
+        spread = {
+            f"test_{part}/{name}": float(value) for part in ("mean", "std") for name, value in by_metric[part].items()
+        }
         self.parent.log_metrics(spread)
         return spread
 

@@ -76,8 +76,9 @@ class TrialRunner:
         prefix = f"{self.stage} {proposal.number:04d}".strip()
         name = run_name(cfg, proposal.overrides, self.composer, prefix)
         params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
+        reproduce = self.composer.reproduce(proposal.overrides)
         composed = time.perf_counter()
-        with self.bench.tracker.run(name, parent=self.parent.id, tags=self._tags(cfg, proposal)) as run:
+        with self.bench.tracker.run(name, parent=self.parent.id, tags=self._tags(cfg, proposal, reproduce)) as run:
             run.log_params(params)
             run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
             log_data(run, self.bench.manifest)
@@ -86,7 +87,6 @@ class TrialRunner:
             known = costs(self.bench, cfg, choices, self.goals.quantities)
             report(0, known)
             follower = Follower(run, self.say, prefix or "trial", report, known)
-            reproduce = self.composer.reproduce(proposal.overrides)
             result = self._validate(run, cfg, choices, follower, reproduce)
             fitted = time.perf_counter()
             self._log(run, result, known)
@@ -101,10 +101,9 @@ class TrialRunner:
             run.log_metrics({f"seconds/{part}": seconds for part, seconds in spent.items()})
         for part, seconds in spent.items():
             self.clock.add(part, seconds)
-        means = {name.removesuffix("_mean"): value for name, value in result.metrics.items() if name.endswith("_mean")}
-        return {**means, **known}
+        return {**result.means, **known}
 
-    def _tags(self, cfg: DictConfig, proposal: Proposal) -> dict[str, str]:
+    def _tags(self, cfg: DictConfig, proposal: Proposal, reproduce: str) -> dict[str, str]:
         return {
             **provenance(int(cfg.seed)),
             "wellai.kind": "trial",
@@ -113,7 +112,7 @@ class TrialRunner:
             "wellai.trial": str(proposal.number),
             "wellai.attempt": str(proposal.attempt),
             "wellai.data_digest": self.bench.manifest.digest,
-            "wellai.reproduce": self.composer.reproduce(proposal.overrides),
+            "wellai.reproduce": reproduce,
         }
 
     def _validate(

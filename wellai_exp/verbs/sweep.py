@@ -62,7 +62,7 @@ class Sweep:
         """Do what is left of it."""
         clock = Clock()
         done: dict[str, StageRun] = {}
-        with self._run(done) as parent:
+        with self._run() as parent:
             for stage in self.stages:
                 done[stage.name] = self._stage(stage, parent, done, clock)
             if len(done) > 1:
@@ -74,7 +74,7 @@ class Sweep:
         self.console.print(f"features computed in this run: {self.bench.shared.features_computed}", highlight=False)
 
     @contextmanager
-    def _run(self, done: Mapping[str, StageRun]) -> Iterator[Run]:
+    def _run(self) -> Iterator[Run]:
         """Open the sweep's run, or take it up again."""
         tracker = self.bench.tracker
         mine = {"wellai.study": self.name, "wellai.kind": "sweep"}
