@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -39,3 +41,23 @@ def check() -> None:
     """
     if _asked:
         raise _asked[-1]
+
+
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Let a signal count where a library answers it with an error of its own.
+
+    A ``finally`` that a signal has found half-way may raise something else in the signal's place (OmegaConf's do); what
+    fails after a signal has failed because of it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Instead of an error that came after a signal.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _asked:
+            raise _asked[-1] from error
+        raise

@@ -91,7 +91,8 @@ def main() -> None:
     stopping.listen()
     with _unformatted_errors() as wants_traceback:
         try:
-            _dispatch(sys.argv[1:])
+            with stopping.heeded():
+                _dispatch(sys.argv[1:])
         except KeyboardInterrupt as stop:
             sys.stderr.write("stopped; what was finished is kept, the same command goes on from there\n")
             sys.exit(143 if isinstance(stop, stopping.Terminated) else 130)

@@ -240,7 +240,8 @@ class Study:
         attempt = int(trial.user_attrs.get(ATTEMPT, 1))
         proposal = Proposal(trial.number, tuple(overrides), attempt, time.perf_counter() - started)
         try:
-            measured = self.goals.measured(evaluate(proposal, partial(self._report, trial)))
+            with stopping.heeded():
+                measured = self.goals.measured(evaluate(proposal, partial(self._report, trial)))
         except Pruned:
             trial.set_user_attr(SECONDS, time.perf_counter() - started)
             self.study.tell(trial, state=TrialState.PRUNED)
