@@ -117,6 +117,23 @@ def test_a_book_remembers_what_another_wrote(tmp_path: Path) -> None:
     assert asdict(first) == json.loads(only_file(tmp_path).read_text())["latency"]
 
 
+def test_a_model_is_remembered_by_its_file_and_not_loaded_again(tmp_path: Path) -> None:
+    book, loads = quick_book(tmp_path), []
+
+    def load() -> Any:
+        import keras
+
+        loads.append(1)
+        return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
+
+    first = book.of_model("a" * 64, load, Eager())
+    assert quick_book(tmp_path).of_model("a" * 64, load, Eager()) == first
+    assert len(loads) == 1
+    book.of_model("b" * 64, load, Eager())
+    book.of_model("a" * 64, load, Eager(threads=None))
+    assert len(loads) == 3
+
+
 def test_whatever_changes_the_work_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     book = quick_book(tmp_path)
     asked: list[tuple[Any, int, Runtime]] = [

@@ -174,7 +174,7 @@ def test_a_damaged_manifest_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_edited_cell_is_noticed_even_where_the_digest_does_not_see_it(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     path = _manifest().save(tmp_path)
     table = pq.read_table(path)

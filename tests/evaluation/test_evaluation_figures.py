@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from wellai_exp import evaluation as room
 from wellai_exp.evaluation import Evaluation
-from wellai_exp.evaluation._curves import _curve
+from wellai_exp.evaluation._pr_table import class_curves
 from wellai_exp.evaluation._style import columns_of, printable
 
 FIGURES = (room.confusion_figure, room.pr_curves_figure, room.per_class_figure)
@@ -121,8 +121,8 @@ def test_per_class_figure_is_sorted() -> None:
 
 def test_the_area_under_each_drawn_curve_is_its_auc_pr() -> None:
     evaluation = generated(tuple("abcdefgh"))
-    for index in range(8):
-        recall, precision = _curve(evaluation.labels == index, evaluation.probabilities[:, index])
+    for index, curve in class_curves(evaluation).items():
+        recall, precision = curve.outline
         assert float(np.sum(np.diff(recall) * precision[1:])) == pytest.approx(evaluation.auc_pr[index], abs=1e-12)
 
 
@@ -179,7 +179,7 @@ def test_figures_leave_no_state_behind() -> None:
 
 
 def test_import_needs_no_heavy_library() -> None:
-    heavy = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib', 'mlflow', 'imblearn', 'optuna'}"
+    heavy = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'matplotlib', 'plotly', 'mlflow', 'imblearn', 'optuna'}"
     code = f"import sys, wellai_exp.evaluation; print(sorted({heavy} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"

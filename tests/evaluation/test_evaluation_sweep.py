@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from wellai_exp import evaluation as room
 from wellai_exp.errors import DataError
@@ -40,7 +41,8 @@ def by_option(table: pd.DataFrame) -> dict[str, Any]:
 def test_worth_of_an_additive_grid_is_exact() -> None:
     table = room.worth_table(grid())
     assert list(table.columns) == [
-        "option", "trials", "best", "median", "best_gain", "adjusted_gain", "adjusted_gain_se", "failed",
+        "option", "trials", "best", "median", "best_gain",
+        "adjusted_gain", "adjusted_gain_se", "adjusted_gain_low", "adjusted_gain_high", "failed",
     ]  # fmt: skip
     assert list(table["option"]) == ["smote", "none", "weights"]
     worth = by_option(table)
@@ -85,6 +87,76 @@ def test_adjusted_gain_and_standard_error_follow_the_normal_equations(seed: int)
         assert worth[option]["adjusted_gain"] == pytest.approx(estimates[place], abs=1e-9)
         error = np.sqrt(variance * inverse[place, place])
         assert worth[option]["adjusted_gain_se"] == pytest.approx(error, abs=1e-9)
+        margin = stats.t.ppf(0.975, len(values) - 4) * error
+        assert worth[option]["adjusted_gain_low"] == pytest.approx(estimates[place] - margin, abs=1e-9)
+        assert worth[option]["adjusted_gain_high"] == pytest.approx(estimates[place] + margin, abs=1e-9)
+
+
+def test_the_interval_of_a_gain_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    design = grid(repeats=2)
+    covered = []
+    for _ in range(200):
+        noisy = design.assign(value=design["value"] + rng.normal(0, 0.02, len(design)))
+        smote = by_option(room.worth_table(noisy))["smote"]
+        covered.append(smote["adjusted_gain_low"] <= STRATEGIES["smote"] <= smote["adjusted_gain_high"])
+    # Three standard errors of a share of 200 draws around 95 %.
+    assert 0.90 <= np.mean(covered) <= 0.996
+
+
+def test_worth_by_metric_is_the_worth_of_each_metric() -> None:
+    trials = grid(repeats=2)
+    smote = trials["imbalance"] == "smote"
+    trials["auc_pr_head"] = trials["value"] - 0.05 * smote
+    trials["auc_pr_tail"] = trials["value"] + 0.10 * smote
+    trials.loc[1, "auc_pr_tail"] = np.nan
+    table = room.worth_by_metric(trials, ["auc_pr_head", "auc_pr_tail"])
+    assert list(table["metric"].unique()) == ["auc_pr_head", "auc_pr_tail"]
+    head, tail = (by_option(part) for _, part in table.groupby("metric"))
+    assert head["smote"]["adjusted_gain"] == pytest.approx(-0.02)
+    assert tail["smote"]["adjusted_gain"] == pytest.approx(0.13)
+    assert (head["smote"]["trials"], tail["smote"]["trials"], tail["smote"]["failed"]) == (4, 3, 0)
+    alone = room.worth_table(grid(repeats=2).assign(value=trials["auc_pr_head"]))
+    pd.testing.assert_frame_equal(table.loc[table["metric"] == "auc_pr_head", list(alone.columns)], alone)
+    with pytest.raises(DataError, match="no metric 'recall_tail'"):
+        room.worth_by_metric(trials, ["recall_tail"])
+
+
+def test_the_panels_hold_each_sweep_by_each_metric() -> None:
+    rng = np.random.default_rng(0)
+    tables = {}
+    for name in ("나무 [1]", "$b_1$"):
+        trials = grid(repeats=2)
+        trials["value"] += rng.normal(0, 0.01, len(trials))
+        trials["auc_pr_tail"] = trials["value"] * 2
+        tables[name] = room.worth_by_metric(
+            trials.assign(auc_pr_macro=trials["value"]), ["auc_pr_macro", "auc_pr_tail"]
+        )
+    figure: Any = room.worth_by_metric_figure(tables, "imbalance")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["AUC-PR macro", "AUC-PR tail"]
+    options = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert options == ["smote", "none", "weights"]
+    drawn = [container.lines[0].get_xdata() for container in figure.axes[1].containers]
+    for gains, table in zip(drawn, tables.values(), strict=True):
+        tail = by_option(table[table["metric"] == "auc_pr_tail"])
+        np.testing.assert_allclose(gains, [100 * tail[option]["adjusted_gain"] for option in options])
+
+
+def test_an_interval_without_trials_to_spare_does_not_press_the_others_to_a_line() -> None:
+    rows = [("none", "small", 0.5), ("none", "large", 0.6), ("smote", "small", 0.53), ("smote", "large", 0.66)]
+    trials = pd.DataFrame([trial(n, value, backbone=b, imbalance=s) for n, (s, b, value) in enumerate(rows)])
+    table = room.worth_by_metric(trials.assign(accuracy=trials["value"]), ["accuracy"])
+    smote = by_option(table)["smote"]
+    figure: Any = room.worth_by_metric_figure({"sweep": table}, "imbalance")
+    # One degree of freedom: 12.7 standard errors.
+    assert 100 * smote["adjusted_gain_high"] > 20
+    assert figure.axes[0].get_xlim()[1] < 4 * 100 * smote["adjusted_gain"]
+
+
+def test_panels_without_a_gain_say_so() -> None:
+    table = room.worth_by_metric(grid().assign(accuracy=0.5), ["accuracy"], baseline="absent")
+    figure: Any = room.worth_by_metric_figure({"sweep": table}, "imbalance", baseline="absent")
+    assert any("No gains" in text.get_text() for text in figure.axes[0].texts)
 
 
 def test_an_effect_that_cannot_be_told_from_another_factor_is_nan() -> None:

@@ -48,7 +48,7 @@ def test_tables_agree_with_the_metrics_and_with_scikit_learn() -> None:
     probabilities = rng.dirichlet(np.ones(7), 200)
     names = [f"class {index}" for index in range(7)]
     evaluation = Evaluation(labels, probabilities, names)  # type: ignore[arg-type]
-    assert evaluation.aggregates == metrics.aggregates(labels, probabilities)
+    assert evaluation.aggregates == metrics.Scorer(labels, probabilities).scores()
     assert evaluation.per_class["auc_pr"].mean() == pytest.approx(evaluation.aggregates["auc_pr_macro"], abs=1e-12)
     expected = average_precision_score(np.eye(7)[labels], probabilities, average=None)
     np.testing.assert_allclose(evaluation.per_class["auc_pr"], expected, atol=1e-9)

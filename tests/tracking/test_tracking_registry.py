@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tracking_stores import tracking_in
 
 from wellai_exp.errors import SettingError, StoreError, WellaiError
-from wellai_exp.tracking import Promotion, Registry, Tracker, load
+from wellai_exp.tracking import Judgement, Promotion, Registry, Tracker, load
 from wellai_exp.tracking._promotion import standing
 
 CLASSES = ["Child's pose", "Plank (low)", "Ω"]
@@ -258,6 +258,78 @@ def test_promotions_at_once_leave_one_champion_and_a_whole_history(
     assert sorted(step.version or 0 for step in record.history) == [1, 2, 3, 4]
     assert record.aliases["champion"] == record.history[-1].version
     assert [step.previous for step in record.history[1:]] == [step.version for step in record.history[:-1]]
+
+
+def test_what_was_judged_is_kept_with_the_promotion(tracker: Tracker, registry: Registry, model: Any) -> None:
+    run_id = _versions(tracker, registry, model, 2)
+    first = Judgement(1, None, {"size": True, "odd": False}, {"verdicts": ["…"]}, forced=True)
+    assert registry.promote("demo", judgement=first, **WHO).verdict == "forced"
+    tags = registry.describe("demo").versions[1].tags
+    assert (tags["gate/size"], tags["gate/odd"], tags["promotion_verdict"]) == ("passed", "failed", "forced")
+    kept = json.loads(tracker.fetch(run_id, "promotion/demo/1.json").read_text(encoding="utf-8"))
+    assert (kept["model"], kept["version"], kept["previous"], kept["verdict"]) == ("demo", 1, None, "forced")
+    assert (kept["promoted_by"], kept["reason"], kept["verdicts"]) == ("ada", WHO["reason"], ["…"])
+    # Judged anew it loses the verdicts of gates that are not asked any more.
+    registry.rollback("demo", **WHO)
+    registry.promote("demo", 1, judgement=Judgement(1, None, {"size": True}), **WHO)
+    tags = registry.describe("demo").versions[1].tags
+    assert [key for key in tags if key.startswith("gate/")] == ["gate/size"]
+    assert [step.verdict for step in registry.describe("demo").history] == ["forced", "", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("judgement", "sentence"),
+    [
+        (
+            Judgement(2, None, {"size": True}),
+            "While demo/2 was judged, champion changed .it was none and is version 1.",
+        ),
+        (Judgement(2, 3, {"size": True}), "it was version 3 and is version 1"),
+        (Judgement(3, 1, {"size": True}), "demo/3 was judged, not demo/2"),
+        (Judgement(2, 1, {"size": True, "odd": False, "bad": False}), "demo/2 is refused by odd, bad"),
+    ],
+)
+def test_a_judgement_that_does_not_hold_changes_nothing(
+    tracker: Tracker, registry: Registry, model: Any, judgement: Judgement, sentence: str
+) -> None:
+    _versions(tracker, registry, model, 3)
+    registry.promote("demo", 1, **WHO)
+    before = registry.describe("demo")
+    with pytest.raises(WellaiError, match=sentence):
+        registry.promote("demo", 2, judgement=judgement, **WHO)
+    assert registry.describe("demo") == before
+    assert not list(tracker.tracking.store.rglob("promotion"))
+
+
+def test_changed_files_are_neither_promoted_nor_rolled_back_to(
+    tracker: Tracker, registry: Registry, model: Any
+) -> None:
+    for _ in range(2):
+        registry.register(_log(tracker, model)[1], "demo")
+    registry.promote("demo", 1, **WHO)
+    path = registry.resolve("demo/2").path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(StoreError, match="was changed after it was kept"):
+        registry.promote("demo", 2, judgement=Judgement(2, 1, {"odd": False}, forced=True), **WHO)
+    path.write_bytes(whole)
+    registry.promote("demo", 2, **WHO)
+    registry.resolve("demo/1").path.unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        registry.rollback("demo", **WHO)
+    assert registry.describe("demo").aliases["champion"] == 2
+
+
+def test_who_would_be_promoted_in_whose_place(tracker: Tracker, registry: Registry, model: Any) -> None:
+    _versions(tracker, registry, model, 2)
+    assert registry.choose("demo") == (2, None)
+    registry.promote("demo", 1, **WHO)
+    assert registry.choose("demo") == (2, 1)
+    assert registry.choose("demo", 1, "in_the_shop") == (1, None)
+    with pytest.raises(WellaiError, match="demo/1 is champion already; nothing was changed"):
+        registry.choose("demo", 1)
+    with pytest.raises(WellaiError, match="demo has no version 9"):
+        registry.choose("demo", 9)
 
 
 def _step(version: int | None, previous: int | None, action: str) -> Promotion:

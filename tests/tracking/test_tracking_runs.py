@@ -4,6 +4,8 @@ import io
 import json
 import math
 import pickle
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from tracking_stores import tracking_in
+from tracking_stores import tracking_in, write_run
 
 from wellai_exp.errors import StoreError, WellaiError
 from wellai_exp.tracking import Tracker, legal_key
@@ -161,6 +163,41 @@ def test_artifacts_come_back_as_they_were(tracker: Tracker, tmp_path: Path) -> N
     assert {item.path for item in listed} >= {"notes", "config.yaml", "tables", "figures"}
 
 
+def _pr_table(rows: int) -> pd.DataFrame:
+    shares = [1 / (3 + row) for row in range(rows)]
+    return pd.DataFrame(
+        {"class": ["Child's pose", "나무 자세"][:rows] * (rows // 2), "precision": shares, "recall": math.nan}
+    )
+
+
+def test_tables_of_many_runs_are_queried_together(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {}
+    for rows in (2, 4):
+        with tracker.run(f"run of {rows}") as run:
+            run.log_queryable(_pr_table(8), "test/pr_table.json")
+            run.log_queryable(_pr_table(rows), "test/pr_table.json")
+            run.log_queryable(_pr_table(2), "test/thresholds.json")
+        tables[run.id] = _pr_table(rows)
+    with tracker.run("without a table"):
+        pass
+    # MLflow looks for the runs where the process points, whatever its client was made with.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.tracking.resolved_uri)
+    client = tracker.tracking.client()
+    read = client.load_table(tracker.experiment_id, "test/pr_table.json", extra_columns=["run_id"])
+    assert set(read["run_id"]) == set(tables)
+    for run_id, table in tables.items():
+        part = read[read["run_id"] == run_id].drop(columns="run_id").reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, table, check_dtype=False, rtol=1e-14, atol=0)
+    alone = client.load_table(tracker.experiment_id, "test/thresholds.json", run_ids=[run.id])
+    assert len(alone) == 2
+
+
+@pytest.mark.parametrize("path", ["table.csv", "a,b.json", "Child's.json", "a[0].json", "../a.json"])
+def test_a_table_that_mlflow_could_not_read_again_is_refused(tracker: Tracker, path: str) -> None:
+    with tracker.run("one") as run, pytest.raises(WellaiError, match=r"ends with \.json|artifact path"):
+        run.log_queryable(_pr_table(2), path)
+
+
 @pytest.mark.parametrize("path", ["", "/etc/x.txt", "../x.txt", "a/../b.txt", "a//b.txt", ".", "a\\b.txt"])
 def test_an_artifact_stays_in_its_run(tracker: Tracker, path: str) -> None:
     with tracker.run("one") as run, pytest.raises(WellaiError, match="artifact path"):
@@ -179,7 +216,8 @@ def test_the_data_set_has_our_digest(tracker: Tracker) -> None:
 
 
 def _trial(tracker: Tracker, parent: str | None, number: int, **more: Any) -> str:
-    return tracker.log_trial(
+    return write_run(
+        tracker,
         f"trial {number}",
         parent=parent,
         tags={"trial": number},
@@ -192,7 +230,7 @@ def _trial(tracker: Tracker, parent: str | None, number: int, **more: Any) -> st
 
 def test_a_trial_is_a_whole_run(tracker: Tracker) -> None:
     with tracker.run("sweep") as sweep:
-        run_id = _trial(tracker, sweep.id, 3, status="KILLED", started=1_000.0)
+        run_id = _trial(tracker, sweep.id, 3, status="KILLED")
     (record,) = tracker.children(sweep.id)
     assert (record.id, record.name, record.status) == (run_id, "trial 3", "KILLED")
     assert record.metrics == {"score": 0.3}
@@ -200,15 +238,12 @@ def test_a_trial_is_a_whole_run(tracker: Tracker) -> None:
     assert record.tags["mlflow.parentRunId"] == sweep.id
     assert record.tags["nonfinite_metrics"] == "bad=inf (step 0)"
     assert _artifact(tracker, run_id, "tables/x.csv") == b"a,b\n1,2\n"
-    info = tracker.tracking.client().get_run(run_id).info
-    assert info.start_time == 1_000_000
-    assert info.end_time > info.start_time
 
 
 def test_runs_are_found_page_by_page(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wellai_exp.tracking._tracker._PAGE", 3)
     with tracker.run("sweep", tags={"study": 'it\'s "odd"'}) as sweep:
-        ids = [_trial(tracker, sweep.id, number, started=1_000.0 + number) for number in range(8)]
+        ids = [_trial(tracker, sweep.id, number) for number in range(8)]
     with tracker.run("another"):
         pass
     assert [record.id for record in tracker.children(sweep.id)] == ids
@@ -220,7 +255,9 @@ def test_runs_are_found_page_by_page(tracker: Tracker, monkeypatch: pytest.Monke
 
 
 def test_the_newest_of_several_runs_is_found(tracker: Tracker) -> None:
-    old, new = (_trial(tracker, None, 1, started=float(second)) for second in (1_000, 2_000))
+    old = _trial(tracker, None, 1)
+    time.sleep(0.002)  # MLflow counts milliseconds
+    new = _trial(tracker, None, 1)
     assert old != new
     assert tracker.find_run({"trial": 1}) == new
 
@@ -261,3 +298,14 @@ def test_a_store_that_was_taken_away_is_told_in_one_line(tracker: Tracker, capsy
         _trial(tracker, None, 2)
     assert "\n" not in str(caught.value)
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_another_experiment_of_the_store_is_found_by_its_id(tracker: Tracker) -> None:
+    other = Tracker(replace(tracker.tracking, experiment="나무 [2]"))
+    run_id = write_run(other, "there", tags={"kind": "x"})
+    record = tracker.get(run_id)
+    assert tracker.experiments()[record.experiment] == "나무 [2]"
+    assert tracker.find_run({"kind": "x"}) is None
+    assert tracker.within(record.experiment).find_run({"kind": "x"}) == run_id
+    with pytest.raises(StoreError, match="77 was deleted"):
+        tracker.within("77")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tracking_stores import tracking_in
+from tracking_stores import tracking_in, write_run
 
 from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.tracking import Registry, Tracker, Tracking, load, server_command, server_environment
@@ -103,7 +103,7 @@ def test_a_client_of_the_server_does_all_that_a_local_one_does_and_notices_its_e
     tracker, registry = Tracker(remote), Registry(remote)
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
     with tracker.run("sweep") as sweep:
-        trial = tracker.log_trial("t", parent=sweep.id, params={"a": 1}, metrics={"m": 1.0}, texts={"a/b.txt": "hi"})
+        trial = write_run(tracker, "t", parent=sweep.id, params={"a": 1}, metrics={"m": 1.0}, texts={"a/b.txt": "hi"})
         uri = tracker.log_model(sweep, model, class_names=["a", "b"], size=8)
     assert [child.id for child in tracker.children(sweep.id)] == [trial]
     assert _ask(f"{url}/get-artifact?path=a/b.txt&run_uuid={trial}") == (200, b"hi")

@@ -6,9 +6,10 @@ import atexit
 import functools
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from wellai_exp.tracking import Tracking
+from wellai_exp.tracking import Tracker, Tracking
 
 
 @functools.cache
@@ -24,3 +25,24 @@ def tracking_in(folder: Path, experiment: str = "demo") -> Tracking:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_template(), folder / "mlflow.db")
     return Tracking(folder, experiment)
+
+
+def write_run(
+    tracker: Tracker,
+    name: str,
+    *,
+    parent: str | None = None,
+    tags: Mapping[str, object] | None = None,
+    params: Mapping[str, object] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    texts: Mapping[str, str] | None = None,
+    status: str = "FINISHED",
+) -> str:
+    """Write a whole run and give its id."""
+    with tracker.run(name, parent=parent, tags=tags) as run:
+        run.log_params(params or {})
+        run.log_metrics(metrics or {})
+        for path, text in (texts or {}).items():
+            run.log_text(text, path)
+        run.finish(status)
+    return run.id

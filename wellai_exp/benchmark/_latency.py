@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -195,15 +195,40 @@ class LatencyBook:
         StoreError
             Where the folder cannot be written.
         """
-        from filelock import FileLock
-
         if isinstance(n_classes, bool) or not isinstance(n_classes, int) or n_classes < 2:
             raise SettingError("n_classes", n_classes, "it must be a whole number, at least 2", "set n_classes=82")
+        what = {"backbone": _architecture(backbone), "size": backbone.size, "n_classes": n_classes}
+        return self._known_or_measured(what, lambda: _classifier(backbone, n_classes), runtime)
+
+    def of_model(self, sha256: str, load: Callable[[], Any], runtime: Runtime) -> Latency:
+        """Give the latency of one trained model as a whole, measured here and now where it is not known.
+
+        Parameters
+        ----------
+        sha256 : str
+            Of the model's file, by which it is remembered.
+        load : callable
+            Gives the model, as for `measure`; called only where it has to be measured.
+        runtime : Runtime
+            What runs it.
+
+        Raises
+        ------
+        SettingError
+            Where this process cannot have the runtime's threads.
+        TrialFailed
+            Where the runtime cannot run the model.
+        StoreError
+            Where the folder cannot be written.
+        """
+        return self._known_or_measured({"model": sha256}, load, runtime)
+
+    def _known_or_measured(self, what: Mapping[str, object], load: Callable[[], Any], runtime: Runtime) -> Latency:
+        from filelock import FileLock
+
         key = {
             "revision": _REVISION,
-            "backbone": _architecture(backbone),
-            "size": backbone.size,
-            "n_classes": n_classes,
+            **what,
             "runtime": {**asdict(runtime), "name": runtime.name, "threads": runtime.n_threads},
             "effort": {"frames": self.frames, "warm_up": self.warm_up, "seconds": float(self.seconds)},
             "machine": machine(),
@@ -215,13 +240,7 @@ class LatencyBook:
             known = _read(path)
             if known is not None:
                 return known
-            latency = measure(
-                _classifier(backbone, n_classes),
-                runtime,
-                frames=self.frames,
-                warm_up=self.warm_up,
-                seconds=self.seconds,
-            )
+            latency = measure(load(), runtime, frames=self.frames, warm_up=self.warm_up, seconds=self.seconds)
             with write_whole(path) as beside:
                 beside.write_text(json.dumps({"key": key, "latency": asdict(latency)}, indent=1), encoding="utf-8")
         return latency

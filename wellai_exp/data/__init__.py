@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wellai_exp.data._folder import ImageFolder
     from wellai_exp.data._manifest import Manifest
     from wellai_exp.data._pixel_store import PixelStore
-    from wellai_exp.data._reader import ImageReader, fit, read_image
+    from wellai_exp.data._reader import ImageReader, decode, fit, read_image
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._yoga82 import Yoga82
@@ -31,6 +31,7 @@ _HOMES = {
     "Split": "_split",
     "Yoga82": "_yoga82",
     "build_manifest": "_build",
+    "decode": "_reader",
     "fit": "_reader",
     "read_image": "_reader",
 }
@@ -48,6 +49,7 @@ __all__ = [
     "Split",
     "Yoga82",
     "build_manifest",
+    "decode",
     "fit",
     "read_image",
 ]

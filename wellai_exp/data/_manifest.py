@@ -174,6 +174,12 @@ class Manifest:
         found = [re.fullmatch(r"level_(\d+)", name) for name in self.frame.columns]
         return tuple(self.parents(number) for number in sorted(int(match[1]) for match in found if match))
 
+    @property
+    def hierarchy(self) -> dict[str, IntArray]:
+        """The `levels` that group the classes, by column name: neither one parent for all nor one for each."""
+        named = {f"level_{number}": parents for number, parents in enumerate(self.levels, 1)}
+        return {name: ids for name, ids in named.items() if 1 < len(np.unique(ids)) < len(self.classes)}
+
     def save(self, folder: Path) -> Path:
         """Write the table to ``manifest.parquet`` in a folder, whole or not at all, and give its path.
 
@@ -182,8 +188,8 @@ class Manifest:
         StoreError
             Where it cannot be written.
         """
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         about = {
             "root": str(self.root),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from wellai_exp.evaluation._pr_table import StepCurve, class_curves, step_curve
 from wellai_exp.evaluation._style import (
     BLUE,
     CYCLE,
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
     from wellai_exp.evaluation._evaluation import Evaluation
 
-Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
-
 # Up to this many classes each curve has a colour and a name; above it, only the best and the worst do.
-_ALL_NAMED = 8
+ALL_NAMED = 8
 _BEST = (BLUE, SKY, GREEN)
 _WORST = (VERMILION, ORANGE, PURPLE)
 
@@ -50,61 +49,60 @@ def pr_curves_figure(evaluation: Evaluation) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    present = np.flatnonzero(evaluation.support > 0)
-    ranked = present[np.argsort(-evaluation.auc_pr[present], kind="stable")]
-    colours = _colours(ranked)
+    curves = class_curves(evaluation)
+    ranked = ranked_classes(evaluation)
+    colours = named_colours(ranked)
     with canvas(10.5, 6) as (figure, axes):
         lines: dict[int, Any] = {}
         for index in ranked:
-            curve = _curve(evaluation.labels == index, evaluation.probabilities[:, index])
-            colour = colours.get(int(index))
+            colour = colours.get(index)
             style = {"color": colour, "lw": 1.7, "zorder": 3} if colour else {"color": GREY, "lw": 0.6, "alpha": 0.45}
-            lines[int(index)] = _draw(axes, curve, **style)
-        truth = evaluation.labels[:, None] == np.arange(evaluation.n_classes)
-        micro = _draw(axes, _curve(truth.ravel(), evaluation.probabilities.ravel()), color=INK, lw=2.4, zorder=4)
+            lines[index] = _draw(axes, curves[index], **style)
+        micro = _draw(axes, micro_curve(evaluation), color=INK, lw=2.4, zorder=4)
         _legend(axes, evaluation, ranked, lines, micro, colours)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="Recall", ylabel="Precision")
         axes.grid(visible=True, linewidth=0.8)
         macro = evaluation.aggregates["auc_pr_macro"]
-        axes.set_title(f"Precision-recall curves of {len(present)} classes, macro AUC-PR {macro:.3f}")
+        axes.set_title(f"Precision-recall curves of {len(ranked)} classes, macro AUC-PR {macro:.3f}")
     return figure
 
 
-def _colours(ranked: npt.NDArray[np.intp]) -> dict[int, str]:
-    order = [int(index) for index in ranked]
-    if len(order) <= _ALL_NAMED:
-        return dict(zip(order, (*CYCLE[:6], "#F0E442", "#999933"), strict=False))
-    return {**dict(zip(order[:3], _BEST, strict=True)), **dict(zip(order[-3:], _WORST[::-1], strict=True))}
+def ranked_classes(evaluation: Evaluation) -> list[int]:
+    """Give the indices of the classes that have a row, the best AUC-PR first."""
+    present = np.flatnonzero(evaluation.support > 0)
+    return [int(index) for index in present[np.argsort(-evaluation.auc_pr[present], kind="stable")]]
 
 
-def _curve(truth: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> Curve:
-    """Recall and precision at each score where recall rises: the corners of the steps of the average precision."""
-    order = np.argsort(scores)[::-1]
-    ranked, hits = scores[order], np.cumsum(truth[order])
-    ends = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    found = hits[ends]
-    rises = np.diff(found, prepend=0) > 0
-    recall, precision = found[rises] / hits[-1], found[rises] / (ends[rises] + 1)
-    return np.append(0.0, recall), np.append(precision[0], precision)
+def micro_curve(evaluation: Evaluation) -> StepCurve:
+    """Give the curve of all N·C decisions in one list."""
+    truth = evaluation.labels[:, None] == np.arange(evaluation.n_classes)
+    return step_curve(truth.ravel(), evaluation.probabilities.ravel())
 
 
-def _draw(axes: Axes, curve: Curve, **style: Any) -> Any:
-    return axes.plot(*curve, drawstyle="steps-pre", solid_joinstyle="round", **style)[0]
+def named_colours(ranked: Sequence[int]) -> dict[int, str]:
+    """Give a colour to every class of a few, to the three best and the three worst of many."""
+    if len(ranked) <= ALL_NAMED:
+        return dict(zip(ranked, (*CYCLE[:6], "#F0E442", "#999933"), strict=False))
+    return {**dict(zip(ranked[:3], _BEST, strict=True)), **dict(zip(ranked[-3:], _WORST[::-1], strict=True))}
+
+
+def _draw(axes: Axes, curve: StepCurve, **style: Any) -> Any:
+    return axes.plot(*curve.outline, drawstyle="steps-pre", solid_joinstyle="round", **style)[0]
 
 
 def _legend(
     axes: Axes,
     evaluation: Evaluation,
-    ranked: npt.NDArray[np.intp],
+    ranked: Sequence[int],
     lines: dict[int, Any],
     micro: Any,
     colours: dict[int, str],
 ) -> None:
     """Name the micro average and the coloured curves, best first, beside the axes."""
     handles, labels = [micro], [f"{evaluation.aggregates['auc_pr_micro']:.3f}  micro average of all classes"]
-    named = [int(index) for index in ranked if int(index) in colours]
+    named = [index for index in ranked if index in colours]
     for place, index in enumerate(named):
-        if len(ranked) > _ALL_NAMED and place == len(_BEST):
+        if len(ranked) > ALL_NAMED and place == len(_BEST):
             others = next(line for key, line in lines.items() if key not in colours)
             handles.append(others)
             between = [evaluation.auc_pr[key] for key in lines if key not in colours]

@@ -123,10 +123,14 @@ def printable(text: object, width: int = 40) -> str:
     str
         With each ``$`` written ``\$``, which matplotlib prints as a dollar and never reads as mathematics.
     """
+    return shortened(one_line(text), width).replace("$", r"\$")
+
+
+def one_line(text: object) -> str:
+    """Give a name in one line of visible characters, words one space apart."""
     whole = str(text).encode("utf-8", "replace").decode("utf-8")
     visible = "".join(" " if unicodedata.category(mark).startswith(("C", "Z")) else mark for mark in whole)
-    line = " ".join(visible.split())
-    return shortened(line, width).replace("$", r"\$")
+    return " ".join(visible.split())
 
 
 def shortened(line: str, width: int) -> str:
@@ -167,6 +171,12 @@ def text_inches(lines: Iterable[str], font_size: float) -> float:
 def axis_label(objective: str) -> str:
     """Give an axis label that starts with a capital, unless the name has capitals of its own (``macro AUC-PR``)."""
     return printable(objective.capitalize() if objective.islower() else objective, 60)
+
+
+def metric_label(name: str) -> str:
+    """Give a metric's name as people write it: ``auc_pr_macro`` is AUC-PR macro."""
+    words = name.replace("auc_pr", "AUC-PR").replace("f1_", "F1 ").replace("_", " ")
+    return printable(words[:1].upper() + words[1:], 60)
 
 
 def message_figure(title: str, sentence: str) -> Figure:

@@ -79,13 +79,13 @@ def _gains(axes: Axes, table: pd.DataFrame, places: np.ndarray[tuple[int], np.dt
     axes.errorbar(
         table["adjusted_gain"],
         places + 0.13,
-        xerr=2 * table["adjusted_gain_se"].to_numpy(float),
+        xerr=(table["adjusted_gain_high"] - table["adjusted_gain"]).to_numpy(float),
         fmt="s",
         color=BLUE,
         ms=6,
         capsize=3,
         lw=1.4,
-        label="adjusted gain ± 2 standard errors",
+        label="adjusted gain, 95 % interval",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellai_exp.metrics._checks import ArrayError, FloatArray, IntArray, check_probabilities, check_scores
+from wellai_exp.metrics._checks import ArrayError, FloatArray, IntArray, check_scores
 
 
 def average_precision(targets: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArray:
@@ -41,81 +41,88 @@ def average_precision(targets: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArr
         raise ArrayError(f"targets have shape {list(truth.shape)} but scores {list(array.shape)}; they must be equal.")
     if truth.dtype.kind not in "biu" or (truth.dtype.kind != "b" and not np.isin(truth, (0, 1)).all()):
         raise ArrayError("targets must be booleans, or integers that are 0 or 1.")
-    return average_precision_of_checked(truth.astype(bool, copy=False), array)
+    return Ranking.of_classes(truth.astype(bool, copy=False), array).average_precision()
 
 
-def average_precision_of_checked(targets: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> FloatArray:
-    """Compute `average_precision` of arrays that are known to be sound."""
-    n_classes = targets.shape[1]
-    # One contiguous row per class: sorting along the last axis is several times faster than along the first.
-    columns = np.ascontiguousarray(scores.T)
-    n_rows = columns.shape[1]
-    order = np.argsort(columns, axis=1)[:, ::-1]
-    ranked = np.take_along_axis(columns, order, axis=1)
-    hits = np.take_along_axis(np.ascontiguousarray(targets.T), order, axis=1)
-    true_positives = np.cumsum(hits, axis=1)
-    # The last rank of each group of equal scores, carried back to every member of the group.
-    last = np.full((n_classes, n_rows), n_rows - 1)
-    last[:, :-1] = np.where(ranked[:, 1:] != ranked[:, :-1], np.arange(n_rows - 1), n_rows - 1)
-    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
-    of_class, rank = np.nonzero(hits)
-    end = last[of_class, rank]
-    precision = true_positives[of_class, end] / (end + 1)
-    positives = np.bincount(of_class, minlength=n_classes)
-    total = np.bincount(of_class, weights=precision, minlength=n_classes)
-    scores_per_class: FloatArray = np.divide(total, positives, out=np.full(n_classes, np.nan), where=positives > 0)
-    return scores_per_class
+class Ranking:
+    """Rows ranked by their scores once, so that their average precision under many weightings costs a few sums.
+
+    Parameters
+    ----------
+    rows : ndarray of int32, shape [C, M]
+        In each column, the rows from the highest score to the lowest; a row may occur several times.
+    hits : ndarray of bool, shape [C, M]
+        Which of them are positives.
+    ties : ndarray of bool, shape [C, M - 1]
+        Whether a score equals the next.
+    """
+
+    def __init__(self, rows: npt.NDArray[np.int32], hits: npt.NDArray[np.bool_], ties: npt.NDArray[np.bool_]) -> None:
+        self._rows = rows.ravel()
+        self._columns, length = rows.shape
+        # The last rank of each group of equal scores, carried back to every member of the group.
+        last = np.full(rows.shape, length - 1, np.int32)
+        last[:, :-1] = np.where(ties, length - 1, np.arange(length - 1, dtype=np.int32))
+        last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+        self._of, rank = np.nonzero(hits)
+        self._end = last[self._of, rank]
+        self._hit_rows = rows[self._of, rank]
+        # Positives down to the end of a positive's group: as many as stand before the first of a later group.
+        column = self._of * length
+        place, end = column + rank, column + self._end
+        self._until = np.searchsorted(place, end, side="right")
+        self._before = np.searchsorted(place, column, side="left")
+        # Rows down to that end: whole segments between such ends, so that no running sum over all rows is stored.
+        starts = np.union1d(np.arange(self._columns) * length, end + 1)
+        self._starts = starts[starts < rows.size]
+        self._segments_until = np.searchsorted(self._starts, end, side="right")
+        self._segments_before = np.searchsorted(self._starts, column, side="left")
+
+    @classmethod
+    def of_classes(cls, targets: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> Ranking:
+        """Rank N rows for each of C classes, from sound arrays [N, C]."""
+        # One contiguous row per class: sorting along the last axis is several times faster than along the first.
+        columns = np.ascontiguousarray(scores.T)
+        order = np.argsort(columns, axis=1)[:, ::-1].astype(np.int32)
+        ranked = np.take_along_axis(columns, order, axis=1)
+        hits = np.take_along_axis(np.ascontiguousarray(targets.T), order, axis=1)
+        return cls(order, hits, ranked[:, 1:] == ranked[:, :-1])
+
+    @classmethod
+    def of_decisions(cls, targets: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> Ranking:
+        """Rank all N·C decisions in one list, from sound arrays [N, C]."""
+        flat = scores.ravel()
+        order = np.argsort(flat)[::-1]
+        ranked = flat[order]
+        rows = (order // scores.shape[1]).astype(np.int32)
+        return cls(rows[None], targets.ravel()[order][None], (ranked[1:] == ranked[:-1])[None])
+
+    def average_precision(self, weights: FloatArray | None = None) -> FloatArray:
+        """Give the average precision of each column [C], with rows weighted by `weights` [N], equally by default.
+
+        As scikit-learn's with ``sample_weight``; NaN for a column whose positives have no weight.
+        """
+        if weights is None:
+            own = np.ones(len(self._of))
+            above = self._end + 1.0
+        else:
+            own = weights[self._hit_rows]
+            segments = _running(np.add.reduceat(weights[self._rows], self._starts))
+            above = segments[self._segments_until] - segments[self._segments_before]
+        running = _running(own)
+        positives = running[self._until] - running[self._before]
+        precision = np.divide(positives, above, out=np.zeros(len(own)), where=above > 0)
+        total = np.bincount(self._of, own * precision, self._columns)
+        weight = np.bincount(self._of, own, self._columns)
+        result: FloatArray = np.divide(total, weight, out=np.full(self._columns, np.nan), where=weight > 0)
+        return result
+
+
+def _running(values: FloatArray) -> FloatArray:
+    """Give the sums [M + 1] of the first 0, 1, … M values."""
+    return np.append(0.0, np.cumsum(values))
 
 
 def one_hot(labels: IntArray, n_classes: int) -> npt.NDArray[np.bool_]:
     """Give booleans [N, C] that are true in each row at its label."""
     return np.asarray(labels[:, None] == np.arange(n_classes), dtype=bool)
-
-
-def auc_pr_macro(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
-    """Unweighted mean of the classes' AUC-PR; classes without a row are left out.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape [N]
-        True class indices.
-    probabilities : array_like of float, shape [N, C]
-        Predicted probabilities; rows sum to 1.
-
-    Returns
-    -------
-    float
-        In (0, 1].
-
-    Raises
-    ------
-    ArrayError
-        See `check_probabilities`.
-    """
-    true, array = check_probabilities(labels, probabilities)
-    return float(np.nanmean(average_precision_of_checked(one_hot(true, array.shape[1]), array)))
-
-
-def auc_pr_weighted(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
-    """Mean of the classes' AUC-PR weighted by their rows; parameters and errors as in `auc_pr_macro`."""
-    true, array = check_probabilities(labels, probabilities)
-    return weighted_mean(true, average_precision_of_checked(one_hot(true, array.shape[1]), array))
-
-
-def auc_pr_micro(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
-    """AUC-PR of all N·C (row, class) decisions in one ranking; parameters and errors as in `auc_pr_macro`."""
-    true, array = check_probabilities(labels, probabilities)
-    return micro_of_checked(true, array)
-
-
-def weighted_mean(labels: IntArray, per_class: FloatArray) -> float:
-    """Mean of a score [C] weighted by each class's rows; classes without a row have no weight, whatever their score."""
-    support = np.bincount(labels, minlength=len(per_class))
-    present = support > 0
-    return float(np.average(per_class[present], weights=support[present]))
-
-
-def micro_of_checked(labels: IntArray, probabilities: npt.NDArray[Any]) -> float:
-    """Compute `auc_pr_micro` of arrays that are known to be sound."""
-    targets = one_hot(labels, probabilities.shape[1])
-    return float(average_precision_of_checked(targets.reshape(-1, 1), probabilities.reshape(-1, 1))[0])

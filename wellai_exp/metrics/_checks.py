@@ -45,10 +45,10 @@ def check_labels(labels: npt.ArrayLike, n_classes: int | None = None, name: str 
     if array.ndim != 1 or array.size == 0:
         raise ArrayError(f"{name} must be a non-empty array of shape [N], but its shape is {list(array.shape)}.")
     if array.dtype.kind not in "iu":
-        raise ArrayError(f"{name} must be integers (class indices from 0), but its type is {array.dtype}.")
+        raise ArrayError(f"{name} must be integers from 0, but its type is {array.dtype}.")
     low, high = int(array.min()), int(array.max())
     if low < 0:
-        raise ArrayError(f"{name} must be class indices from 0, but {low} is among them.")
+        raise ArrayError(f"{name} must be integers from 0, but {low} is among them.")
     if n_classes is not None and high >= n_classes:
         raise ArrayError(f"{name} must lie below the number of classes, {n_classes}, but {high} is among them.")
     return array.astype(np.int64, copy=False)
@@ -60,6 +60,27 @@ def check_pair(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> tuple[IntAr
     if len(true) != len(predicted):
         raise ArrayError(f"There are {len(true)} labels but {len(predicted)} predictions; they must be as many.")
     return true, predicted
+
+
+def check_weights(weights: npt.ArrayLike, rows: int) -> FloatArray:
+    """Give how often each row counts, float64 [N].
+
+    Raises
+    ------
+    ArrayError
+        Where there is not one for each row, one is negative or not finite, or all are 0.
+    """
+    array = np.asarray(weights)
+    if array.shape != (rows,):
+        raise ArrayError(f"weights must have shape [{rows}], one for each row, but their shape is {list(array.shape)}.")
+    if array.dtype.kind not in "iufb":
+        raise ArrayError(f"weights must be real numbers, but their type is {array.dtype}.")
+    low, total = float(array.min()), float(array.sum(dtype=np.float64))
+    if not (low >= 0 and 0 < total < np.inf):
+        raise ArrayError(
+            f"weights must be finite, at least 0 and not all 0, but the least is {low:.4g} and their sum {total:.4g}."
+        )
+    return array.astype(np.float64, copy=False)
 
 
 def check_scores(scores: npt.ArrayLike, name: str = "scores") -> npt.NDArray[Any]:

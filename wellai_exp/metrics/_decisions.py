@@ -1,4 +1,4 @@
-"""Scores of predicted labels."""
+"""Scores of predicted labels, all from the confusion matrix."""
 
 from __future__ import annotations
 
@@ -61,65 +61,39 @@ def precision_recall_f1_per_class(
     ArrayError
         Where the lengths differ or an index is out of range.
     """
-    return scores_of_confusion(confusion_matrix(labels, predictions, n_classes))
+    return scores_of_confusion(confusion_matrix(labels, predictions, n_classes).astype(np.float64))
 
 
-def scores_of_confusion(confusion: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def scores_of_confusion(confusion: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Precision, recall and F1 [C] of a confusion matrix [C, C]."""
     hits = np.diag(confusion)
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     return _quotient(hits, predicted), _quotient(hits, support), _quotient(2 * hits, support + predicted)
 
 
-def macro_of_present(confusion: IntArray, per_class: FloatArray) -> float:
-    """Mean of a score [C] over the classes that have a row in the confusion matrix [C, C]."""
-    return float(per_class[confusion.sum(axis=1) > 0].mean())
+def cohen_kappa(confusion: FloatArray) -> float:
+    """Agreement beyond chance of true and predicted labels (Cohen, 1960) from a confusion matrix [C, C].
 
-
-def accuracy(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
-    """Share of the rows whose predicted label is the true one.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape [N]
-        True class indices.
-    predictions : array_like of int, shape [N]
-        Predicted class indices.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Raises
-    ------
-    ArrayError
-        Where the lengths differ, an array is empty, or a value is no class index.
+    NaN where only one class occurs on both sides, as scikit-learn's: chance alone agrees then.
     """
-    true, predicted = check_pair(labels, predictions)
-    return float((true == predicted).mean())
+    support, predicted, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
+    chance = support @ predicted
+    return float((np.trace(confusion) * total - chance) / (total**2 - chance)) if total**2 > chance else float("nan")
 
 
-def balanced_accuracy(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
-    """Unweighted mean of the recall of the classes that have a row; parameters and errors as in `accuracy`."""
-    confusion = _square(labels, predictions)
-    return macro_of_present(confusion, scores_of_confusion(confusion)[1])
+def matthews_corrcoef(confusion: FloatArray) -> float:
+    """Correlation of true and predicted labels (Gorodkin, 2004) from a confusion matrix [C, C].
 
-
-def f1_macro(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
-    """Unweighted mean of the F1 of the classes that have a row; parameters and errors as in `accuracy`.
-
-    scikit-learn's default also counts, as 0, classes that were predicted but have no row; pass it
-    ``labels=numpy.unique(labels)`` for this value.
+    0 where only one class was true or predicted, as scikit-learn's.
     """
-    confusion = _square(labels, predictions)
-    return macro_of_present(confusion, scores_of_confusion(confusion)[2])
+    support, predicted, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
+    covariance = np.trace(confusion) * total - support @ predicted
+    spread = (total**2 - support @ support) * (total**2 - predicted @ predicted)
+    # Classes are counted, because sums of fractional weights differ by rounding where one class holds them all.
+    if min(np.count_nonzero(support), np.count_nonzero(predicted)) < 2 or spread <= 0:
+        return 0.0
+    return float(covariance / np.sqrt(spread))
 
 
-def _square(labels: npt.ArrayLike, predictions: npt.ArrayLike) -> IntArray:
-    true, predicted = check_pair(labels, predictions)
-    return confusion_matrix(true, predicted, int(max(true.max(), predicted.max())) + 1)
-
-
-def _quotient(above: IntArray, below: IntArray) -> FloatArray:
+def _quotient(above: FloatArray, below: FloatArray) -> FloatArray:
     return np.divide(above, below, out=np.zeros(len(above)), where=below > 0)

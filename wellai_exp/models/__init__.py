@@ -4,6 +4,7 @@ from wellai_exp.models._application import Application
 from wellai_exp.models._backbone import Backbone
 from wellai_exp.models._blocks import blocks, set_trainable
 from wellai_exp.models._fusion import Fusion
+from wellai_exp.models._grad_cam import grad_cam
 from wellai_exp.models._heads import CosineHead, FittedHead, Head, LinearHead, MLPHead, Scaler, assemble
 from wellai_exp.models._hierarchy import HierarchicalHead
 from wellai_exp.models._small_conv import SmallConvNet
@@ -22,5 +23,6 @@ __all__ = [
     "SmallConvNet",
     "assemble",
     "blocks",
+    "grad_cam",
     "set_trainable",
 ]

@@ -1,17 +1,20 @@
 """MLflow runs and the model registry; nothing else in the package imports MLflow."""
 
+from wellai_exp.tracking._catalogue import CHAMPION, ModelRecord, VersionRecord
 from wellai_exp.tracking._environment import quiet_mlflow, server_environment
 from wellai_exp.tracking._names import legal_key
-from wellai_exp.tracking._promotion import Promotion
+from wellai_exp.tracking._promotion import Judgement, Promotion
 from wellai_exp.tracking._reference import ModelRef, load
-from wellai_exp.tracking._registry import CHAMPION, ModelRecord, Registry, VersionRecord
+from wellai_exp.tracking._registry import Registry
 from wellai_exp.tracking._run import Run
 from wellai_exp.tracking._server import server_command
 from wellai_exp.tracking._store import Tracking
-from wellai_exp.tracking._tracker import RunRecord, Tracker
+from wellai_exp.tracking._tracker import EVALUATED_TAG, RunRecord, Tracker
 
 __all__ = [
     "CHAMPION",
+    "EVALUATED_TAG",
+    "Judgement",
     "ModelRecord",
     "ModelRef",
     "Promotion",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
+GATE_TAG = "gate/"
 _PREFIX = "promotion."
 
 
@@ -29,6 +30,8 @@ class Promotion:
         When, in UTC, ISO 8601.
     action : str
         ``promote`` or ``rollback``.
+    verdict : str
+        ``passed`` or ``forced`` where gates judged the version; empty where none did.
     """
 
     name: str
@@ -39,6 +42,50 @@ class Promotion:
     reason: str
     at: str
     action: str
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What gates said of a version; it is kept with the promotion that follows from it.
+
+    Parameters
+    ----------
+    version : int
+        The version that was judged.
+    champion : int or None
+        The version that held the alias meanwhile, against which it was judged.
+    gates : mapping of str to bool
+        Whether each gate was passed.
+    document : mapping
+        All of it in plain values, for the run's artifacts.
+    forced : bool
+        Whether the version is to be promoted against its gates.
+    """
+
+    version: int
+    champion: int | None
+    gates: Mapping[str, bool]
+    document: Mapping[str, object] = field(default_factory=dict)
+    forced: bool = False
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The gates that refuse the version."""
+        return tuple(gate for gate, passed in self.gates.items() if not passed)
+
+    @property
+    def verdict(self) -> str:
+        """``passed``, ``failed``, or ``forced`` where it failed and is to be promoted all the same."""
+        if not self.failed:
+            return "passed"
+        return "forced" if self.forced else "failed"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the version is tagged with."""
+        gates = {f"{GATE_TAG}{gate}": "passed" if passed else "failed" for gate, passed in self.gates.items()}
+        return {**gates, "promotion_verdict": self.verdict}
 
 
 def history(name: str, tags: Mapping[str, str]) -> tuple[Promotion, ...]:

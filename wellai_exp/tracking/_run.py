@@ -31,6 +31,7 @@ NONFINITE_TAG = "nonfinite_metrics"
 ENDINGS = ("FINISHED", "FAILED", "KILLED")
 _PARAMS_A_CALL = 100
 _METRICS_A_CALL = 1_000
+_NOT_IN_TABLES = frozenset("\"',:[]{}")
 
 
 def slices(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
@@ -145,6 +146,36 @@ class Run:
             raise WellaiError(f"The table {path!r} needs a name that ends with .csv.")
         named = any(name is not None for name in table.index.names)
         self._artifact(path, lambda target: table.to_csv(target, index=named))
+
+    def log_queryable(self, table: pd.DataFrame, path: str) -> None:
+        """Log a table so that ``mlflow.load_table`` reads it, from this run alone or joined over many.
+
+        A table logged again replaces the first, so that a resumed run never doubles its rows. MLflow looks for the runs
+        at the process's tracking URI, ``MLflowClient.load_table`` too, whatever URI its client was made with.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            Its index is not written. MLflow's reader takes a column of texts that are all numbers for numbers.
+        path : str
+            Ends with ``.json``; none of the marks ``" ' , : [ ] { }``, which MLflow refuses when it reads.
+
+        Raises
+        ------
+        WellaiError
+            Where the path is not such a path.
+        """
+        from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
+
+        if not path.endswith(".json") or _NOT_IN_TABLES.intersection(path):
+            raise WellaiError(f"The table {path!r} needs a name of letters and digits that ends with .json.")
+        # pandas writes 10 decimals unless told, too few for a probability near 0 to come back as it was.
+        self._artifact(path, lambda target: table.to_json(target, orient="split", index=False, double_precision=15))
+        entry = {"path": path, "type": "table"}
+        with told(self._uri):
+            logged = json.loads(self._client.get_run(self.id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
+            if entry not in logged:
+                self._client.set_tag(self.id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*logged, entry]))
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Log a Matplotlib figure; its format follows the suffix (``.png``, ``.svg``). The figure stays open."""

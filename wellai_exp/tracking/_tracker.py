@@ -6,16 +6,18 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wellai_exp import stopping
 from wellai_exp.errors import StoreError, WellaiError
+from wellai_exp.tracking._artifacts import fetch_artifact
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._models import log_model
-from wellai_exp.tracking._names import cut, legal_params, legal_tags
-from wellai_exp.tracking._run import ENDINGS, Run, metrics_and_tags
+from wellai_exp.tracking._names import cut, legal_tags
+from wellai_exp.tracking._run import ENDINGS, Run
 
 if TYPE_CHECKING:
     import keras
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
     from wellai_exp.tracking._store import Tracking
 
+EVALUATED_TAG = "wellai.model_sha256"  # Of the model that an evaluation run evaluated.
 _PARENT = "mlflow.parentRunId"
 _PAGE = 1_000
-_ENTITIES = 1_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class RunRecord:
     """What is known of a run in the store."""
 
     id: str
+    experiment: str
+    """MLflow's id of the experiment that it belongs to."""
     name: str
     status: str
     tags: Mapping[str, str]
@@ -100,7 +104,8 @@ class Tracker:
         """
         run = self._start(name, parent, tags or {}, resume)
         try:
-            yield run
+            with stopping.heeded():
+                yield run
         except BaseException as error:
             # The first exception is the one to be seen, whatever else goes wrong while the run is ended.
             with suppress(WellaiError):
@@ -129,62 +134,6 @@ class Tracker:
         run.set_tags(_tags(tags, parent))
         return run
 
-    def log_trial(
-        self,
-        name: str,
-        *,
-        parent: str | None = None,
-        tags: Mapping[str, object] | None = None,
-        params: Mapping[str, object] | None = None,
-        metrics: Mapping[str, float] | None = None,
-        texts: Mapping[str, str] | None = None,
-        status: str = "FINISHED",
-        started: float | None = None,
-    ) -> str:
-        """Write a whole run in few calls, after the fact.
-
-        Parameters
-        ----------
-        name, parent, tags
-            As for :meth:`run`.
-        params, metrics : mapping, optional
-            As for :meth:`Run.log_params` and :meth:`Run.log_metrics` at step 0.
-        texts : mapping of str to str, optional
-            Small text files: artifact path to text.
-        status : str
-            How it ended: ``FINISHED``, ``FAILED``, or ``KILLED`` for a pruned trial.
-        started : float, optional
-            When it began, in seconds since 1970, so that MLflow shows its duration.
-
-        Returns
-        -------
-        str
-            Run id.
-        """
-        from mlflow.entities import Param
-
-        if status not in ENDINGS:
-            raise WellaiError(f"A run ends as {', '.join(ENDINGS)}, not as {status!r}.")
-        numbers, bad = metrics_and_tags(metrics or {}, 0)
-        plain = [Param(key, value) for key, value in legal_params(params or {}).items()]
-        start = None if started is None else int(started * 1000)
-        all_tags = _tags({**(tags or {}), **bad}, parent)
-        client = self._client
-        with told(self.tracking.resolved_uri):
-            made = client.create_run(self.experiment_id, start, all_tags, name[:250])
-            run_id = str(made.info.run_id)
-            first = numbers[: _ENTITIES - 100]
-            client.log_batch(run_id, metrics=first, params=plain[:100])
-            for begin in range(100, len(plain), 100):
-                client.log_batch(run_id, params=plain[begin : begin + 100])
-            for begin in range(len(first), len(numbers), _ENTITIES):
-                client.log_batch(run_id, metrics=numbers[begin : begin + _ENTITIES])
-        run = Run(self.tracking, client, made)
-        for path, text in (texts or {}).items():
-            run.log_text(text, path)
-        run.finish(status)
-        return run.id
-
     def find_run(self, tags: Mapping[str, object], status: str | None = None) -> str | None:
         """Give the id of the newest run of this experiment that has all these tags, and this status if one is named."""
         wanted = legal_tags(tags)
@@ -201,17 +150,51 @@ class Tracker:
         found = self._search(f"tags.`{_PARENT}` = '{parent_id}'", "attributes.start_time ASC")
         return [_record(run) for run in found]
 
+    def experiments(self) -> dict[str, str]:
+        """Give the names of all experiments that were not deleted, by MLflow's ids."""
+        with told(self.tracking.resolved_uri):
+            return {str(each.experiment_id): str(each.name) for each in self._client.search_experiments()}
+
+    def within(self, experiment: str) -> Tracker:
+        """Give the tracker of another experiment of this store, named by MLflow's id.
+
+        Raises
+        ------
+        StoreError
+            Where there is none of that id, or it was deleted.
+        """
+        names = self.experiments()
+        if experiment not in names:
+            raise StoreError(f"The experiment {experiment} was deleted in MLflow; restore it, or name other runs.")
+        return Tracker(replace(self.tracking, experiment=names[experiment]))
+
     def get(self, run_id: str) -> RunRecord:
         """Give what is known of one run."""
         with told(self.tracking.resolved_uri):
             return _record(self._client.get_run(run_id))
 
-    def _search(self, clause: str, order: str) -> Iterator[MlflowRun]:
+    def fetch(self, run_id: str, path: str) -> Path:
+        """Give a local file with an artifact of any run, as `fetch_artifact`."""
+        with told(self.tracking.resolved_uri):
+            uri = str(self._client.get_run(run_id).info.artifact_uri)
+            return fetch_artifact(self.tracking, run_id, uri, path)
+
+    def evaluations_of(self, sha256: str) -> list[RunRecord]:
+        """Give the finished evaluation runs, of all experiments and newest first, of the model with this checksum."""
+        everywhere = list(self.experiments())
+        clause = f"tags.`{EVALUATED_TAG}` = '{sha256}' and attributes.status = 'FINISHED'"
+        return [_record(run) for run in self._search(clause, "attributes.start_time DESC", everywhere)]
+
+    def _search(self, clause: str, order: str, experiments: Sequence[str] = ()) -> Iterator[MlflowRun]:
         token: str | None = None
         while True:
             with told(self.tracking.resolved_uri):
                 page = self._client.search_runs(
-                    [self.experiment_id], clause, max_results=_PAGE, order_by=[order], page_token=token
+                    list(experiments) or [self.experiment_id],
+                    clause,
+                    max_results=_PAGE,
+                    order_by=[order],
+                    page_token=token,
                 )
             yield from page
             token = page.token
@@ -305,6 +288,7 @@ def _quotable(value: str) -> bool:
 def _record(run: MlflowRun) -> RunRecord:
     return RunRecord(
         id=str(run.info.run_id),
+        experiment=str(run.info.experiment_id),
         name=str(run.info.run_name),
         status=str(run.info.status),
         tags=dict(run.data.tags),

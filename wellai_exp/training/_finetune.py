@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wellai_exp.augmentation import HorizontalFlip, Policy
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import NoStrategy
-from wellai_exp.metrics import aggregates, fold_summary
+from wellai_exp.metrics import fold_summary
 from wellai_exp.models import LinearHead
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._contrastive import ContrastiveWarmUp
@@ -191,7 +191,7 @@ class FineTuneTask:
             training = self._training(choices, train, held_out, self.shared.seed if seed is None else seed)
             trained = training.run(watcher if fold == 0 else NOBODY)
             probabilities = self.predict(trained, held_out)
-            scores.append(aggregates(self.shared.manifest.labels[held_out], probabilities))
+            scores.append(self.shared.scores(held_out, probabilities))
             epochs.append(trained.epochs)
         return CrossValidation(fold_summary(scores), tuple(scores), epochs=round(float(np.mean(epochs))))
 

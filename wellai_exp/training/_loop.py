@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from wellai_exp import stopping
 from wellai_exp.errors import TrialFailed
-from wellai_exp.metrics import aggregates
 from wellai_exp.models import FittedHead
 from wellai_exp.paths import sha256_of, write_whole
 from wellai_exp.seeding import derive_seed
@@ -286,7 +285,7 @@ class Training:
         else:
             judge.load_inference(network.inference_arrays)
             probabilities = self._predict(judge, judge.fitted_head(self.counts))
-        return dict(aggregates(self.shared.manifest.labels[self.validation], probabilities))
+        return self.shared.scores(self.validation, probabilities)
 
     def _predict(self, network: Network, head: FittedHead) -> npt.NDArray[np.float64]:
         pixels = self.shared.pixels(network.size, self.settings.resize)

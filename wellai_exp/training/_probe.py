@@ -10,7 +10,7 @@ import numpy as np
 from wellai_exp.augmentation import NoAugmentation, Policy
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import NoStrategy
-from wellai_exp.metrics import aggregates, fold_summary
+from wellai_exp.metrics import fold_summary
 from wellai_exp.models import Backbone, LinearHead, Scaler
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._features import BackboneFeatures
@@ -130,7 +130,7 @@ class ProbeTask:
             validation.append((held_out, self.features.rows(backbone, NoAugmentation(), 0, held_out, scope)))
         fitted = fit_heads(choices.head, choices.strategy, choices.policy, parts, self.shared.n_classes, own)
         folds = tuple(
-            aggregates(self.manifest.labels[rows], head.probabilities(features))
+            self.shared.scores(rows, head.probabilities(features))
             for head, (rows, features) in zip(fitted, validation, strict=True)
         )
         return CrossValidation(fold_summary(list(folds)), folds, tuple(notes))

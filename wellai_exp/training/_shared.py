@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wellai_exp.data import FeatureStore, Manifest, PixelStore
+from wellai_exp.metrics import Scorer
 from wellai_exp.training._features import BackboneFeatures
 from wellai_exp.training._results import Rows
 
@@ -48,6 +50,13 @@ class Shared:
     def levels(self) -> Sequence[Rows]:
         """The class's ancestors at each level, coarse to fine; empty where the data have none."""
         return self.manifest.levels
+
+    def scores(self, rows: Rows, probabilities: npt.ArrayLike) -> dict[str, float]:
+        """Score predictions [len(rows), C] of some rows with everything that a trial reports."""
+        manifest = self.manifest
+        support = manifest.counts["train"].to_numpy()
+        scorer = Scorer(manifest.labels[rows], probabilities, train_support=support, parents=manifest.hierarchy)
+        return scorer.scores()
 
     @property
     def features_computed(self) -> int:

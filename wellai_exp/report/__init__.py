@@ -1,0 +1,50 @@
+"""One HTML file worth sending: sections of text, tables, pictures and plots, rendered without a network.
+
+`model_card`, `evaluation_sections` and `sweep_sections` assemble what is known; `render` makes a `Report` of any
+sections into a file that opens, prints and reads anywhere.
+"""
+
+from wellai_exp.report._blocks import (
+    Block,
+    Facts,
+    Highlight,
+    Highlights,
+    Picture,
+    Plot,
+    Points,
+    Report,
+    Section,
+    Table,
+    Text,
+)
+from wellai_exp.report._card import CardFacts, model_card
+from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
+from wellai_exp.report._measures import metrics_table
+from wellai_exp.report._render import render
+from wellai_exp.report._sweep_sections import SweepFacts, sweep_sections
+from wellai_exp.report._values import Code, Term, Whisker
+
+__all__ = [
+    "Block",
+    "CardFacts",
+    "Code",
+    "Extras",
+    "Facts",
+    "Highlight",
+    "Highlights",
+    "Picture",
+    "Plot",
+    "Points",
+    "Report",
+    "Section",
+    "SweepFacts",
+    "Table",
+    "Term",
+    "Text",
+    "Whisker",
+    "evaluation_sections",
+    "metrics_table",
+    "model_card",
+    "render",
+    "sweep_sections",
+]
