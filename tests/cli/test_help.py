@@ -49,6 +49,14 @@ def test_help_groups_the_options_and_shows_an_example_for_each_verb(tmp_path: Pa
         assert words in sweep
 
 
+def test_the_help_of_promote_lists_its_gates_and_switches(tmp_path: Path) -> None:
+    shown = call(["promote", "--help"], tmp_path).stdout
+    for words in ("[--reason VALUE] [--force]", "promotion=", "paired_improvement", "runtime=", "--force --reason"):
+        assert words in shown
+    assert "imbalance=" not in shown
+    assert "promotion=" not in call(["sweep", "--help"], tmp_path).stdout
+
+
 def test_own_options_are_listed_first(tmp_path: Path) -> None:
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "mine.yaml").write_text("# @package _global_\nname: mine\n")
@@ -85,6 +93,11 @@ def test_plain_arguments_become_overrides() -> None:
         "model='demo'",
         "version='3'",
         "reason='it\\'s better'",
+    ]
+    assert to_overrides("promote", ["demo", "--force", "--reason", "why"]) == [
+        "model='demo'",
+        "force=true",
+        "reason='why'",
     ]
     assert to_overrides("sweep", ["--cfg", "job", "a=b", "-m"]) == ["--cfg", "job", "a=b", "-m"]
 

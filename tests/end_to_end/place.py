@@ -24,6 +24,7 @@ data: {n_images: 150, ratio: 5.0, size: 48}
 backbone: {size: 32, alpha: 0.25, weights: random.weights.h5}
 split: {folds: 3}
 head: {steps: 20}
+evidence: {resamples: 100, robustness: 10, explanations: 4}
 search:
   n_trials: 6
   space:

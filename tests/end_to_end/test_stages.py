@@ -27,6 +27,7 @@ data: {n_images: 150, ratio: 5.0, size: 48}
 backbone: {size: 32, alpha: 0.25, weights: random.weights.h5}
 split: {folds: 3}
 head: {steps: 20}
+evidence: {resamples: 100, robustness: 0, explanations: 0}
 stages:
   probe:
     wins: false

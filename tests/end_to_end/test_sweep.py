@@ -14,7 +14,7 @@ import pytest
 from place import Place, Swept
 
 from wellai_exp.data._figures import render
-from wellai_exp.metrics import aggregates
+from wellai_exp.metrics import Scorer
 
 one_worker = pytest.mark.xdist_group("swept")
 AGGREGATES = ("accuracy", "balanced_accuracy", "auc_pr_macro", "auc_pr_micro", "auc_pr_weighted", "f1_macro")
@@ -63,14 +63,58 @@ def test_the_parent_carries_tables_plots_and_the_test_evaluation(swept: Swept) -
     search = {Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "search")}
     assert search >= {"leaderboard.csv", "leaderboard.png", "history.png", "worth_imbalance.csv", "worth_imbalance.png"}
     test = {Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "test")}
-    assert test == {
+    assert test >= {
+        "predictions.parquet",
         "per_class.csv",
+        "intervals.csv",
+        "thresholds.csv",
+        "pr_curves.json",
+        "confused_pairs.csv",
+        "likely_mislabelled.csv",
+        "robustness.csv",
         "classification_report.txt",
         "confusion_matrix.png",
         "pr_curves.png",
         "per_class_auc_pr.png",
+        "robustness.png",
+        "explanations.png",
+        "the_worst_mistakes.png",
+        "explore.html",
+        "report.html",
     }
-    assert {f"test/{name}" for name in AGGREGATES} <= set(parent.data.metrics)
+    for name in AGGREGATES:
+        low, value, high = (parent.data.metrics[f"{part}/{name}"] for part in ("test_low", "test", "test_high"))
+        assert low <= value <= high
+
+
+@one_worker
+def test_the_report_is_found_and_copied_with_its_pictures(swept: Swept) -> None:
+    said = swept.place.type("report", "tiny", "browser=false").stdout
+    assert "report.html" in said
+    swept.place.type("report", "tiny@challenger", "out=sent")
+    sent = swept.place.folder / "sent"
+    assert {file.name for file in sent.iterdir()} == {
+        "report.html",
+        "leaderboard.png",
+        "pr_curves.png",
+        "confusion_matrix.png",
+    }
+    page = (sent / "report.html").read_text(encoding="utf-8")
+    for words in ("tiny 1", "How to reproduce", "wellai-exp train experiment=tiny", "Robustness", "Leaderboard"):
+        assert words in page
+    assert "it left no report" in swept.place.type("report", "f" * 32, check=False).stderr
+
+
+@one_worker
+def test_models_and_the_sweep_can_be_compared(swept: Swept) -> None:
+    swept.place.type("train", "experiment=tiny", "name=rival", "imbalance=none", "head.l2=0.5")
+    (rival,) = swept.place.runs("train", "rival")
+    said = swept.place.type("compare", "tiny@challenger", rival.info.run_id, "n_resamples=200").stdout
+    assert "auc_pr_macro" in said
+    assert "McNemar" in said
+    (compared,) = swept.place.runs("comparison")
+    assert compared.info.status == "FINISHED"
+    assert "imbalance" in swept.place.type("compare", "tiny").stdout
 
 
 @one_worker
@@ -111,10 +155,17 @@ def test_evaluate_promote_and_rollback(swept: Swept) -> None:
         assert evaluated.data.metrics[f"test/{name}"] == pytest.approx(parent.data.metrics[f"test/{name}"], abs=1e-3)
     warned = place.type("evaluate", "tiny@challenger", "experiment=tiny", "name=other", "split.seed=5").stdout
     assert "test images were in the model's training part" in warned
-    said = place.type("promote", "tiny", "--reason", "the first [one], it's fine").stdout
+    # An untrained network's features on thirty test images promise little: only what they must be is asked of them.
+    modest = ["promotion.calibration.most=1", "promotion.absolute.at_least.cohen_kappa=-1"]
+    refused = place.type("promote", "tiny", *modest, "+promotion.absolute.at_least.accuracy=1.01", check=False)
+    assert refused.returncode == 1
+    assert "1 of 8 gates refuse it (absolute)" in refused.stderr
+    assert "champion" not in place.client.get_registered_model("tiny").aliases
+    said = place.type("promote", "tiny", *modest, "--reason", "the first [one], it's fine").stdout
     assert "tiny version 1 is now champion (before: none)" in said
     version = place.client.get_model_version_by_alias("tiny", "champion")
     assert version.tags["promotion_reason"] == "the first [one], it's fine"
+    assert (version.tags["gate/manifest"], version.tags["promotion_verdict"]) == ("passed", "passed")
     assert "type --version 1" in place.type("promote", "tiny", "--version", "one", check=False).stderr
     place.type("rollback", "tiny")
     assert "champion" not in place.client.get_registered_model("tiny").aliases
@@ -189,4 +240,4 @@ def test_a_stopped_sweep_goes_on_to_its_exact_total(
 
 
 def test_aggregates_are_the_ones_that_are_logged() -> None:
-    assert set(AGGREGATES) <= set(aggregates([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
+    assert set(AGGREGATES) <= set(Scorer([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]).scores())

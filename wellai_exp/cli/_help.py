@@ -22,6 +22,7 @@ _GROUPS = {
         "regime",
     ),
     "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
+    "What a version must pass": ("promotion",),
 }
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),
@@ -68,17 +69,24 @@ def overview() -> str:
     return "\n".join(lines)
 
 
+def _applies(group: str, name: str, verb: Verb) -> bool:
+    """Tell whether a verb has a group of options that is worth listing."""
+    if group == "promotion" or name == "promote":
+        return name == "promote" and group in ("promotion", "runtime")
+    if name in ("compare", "report", "rollback", "ui"):
+        return False
+    return verb.trains or group in ("data", "split", "tracking")
+
+
 def verb_help(name: str, verb: Verb) -> str:
     """Give the help of one verb."""
     argument = f" {verb.positional.upper()}" if verb.positional else ""
-    flags = "".join(f" [{flag} VALUE]" for flag in verb.flags)
+    argument += "..." if verb.many else ""
+    flags = "".join(f" [{flag} VALUE]" for flag in verb.flags) + "".join(f" [{flag}]" for flag in verb.switches)
     lines = [f"wellai-exp {name}: {verb.summary}", "", f"usage: wellai-exp {name}{argument}{flags} [KEY=VALUE ...]"]
     lines += ["", "Examples", *(f"  $ {example}" for example in verb.examples)]
     for title, groups in _GROUPS.items():
-        shown = [group for group in groups if verb.trains or group in ("data", "split", "tracking")]
-        rows = [
-            (f"{group}=", ", ".join(_options(group))) for group in shown if name not in ("promote", "rollback", "ui")
-        ]
+        rows = [(f"{group}=", ", ".join(_options(group))) for group in groups if _applies(group, name, verb)]
         if rows:
             lines += ["", title, *_columns(rows)]
     lines += ["", "Single settings, e.g. search.n_trials=100 or imbalance.k_neighbors=3: type"]

@@ -40,8 +40,12 @@ class Verb:
         Commands to copy.
     positional : str or None
         The key that the argument without a name stands for.
+    many : bool
+        Whether there may be several such arguments; the key then holds a list.
     flags : mapping
         Flag -> the key it stands for; each takes a value.
+    switches : mapping
+        Flag -> the key that it sets to true; none takes a value.
     trains : bool
         Whether the options that make up a trial apply.
     """
@@ -49,7 +53,9 @@ class Verb:
     summary: str
     examples: tuple[str, ...]
     positional: str | None = None
+    many: bool = False
     flags: Mapping[str, str] = field(default_factory=dict)
+    switches: Mapping[str, str] = field(default_factory=dict)
     trains: bool = False
 
 
@@ -79,6 +85,21 @@ VERBS: dict[str, Verb] = {
         ),
         positional="model",
     ),
+    "compare": Verb(
+        "say by how much models differ and how surely; of whole sweeps, what each option was worth",
+        (
+            "wellai-exp compare demo@champion demo@challenger",
+            "wellai-exp compare poses/1 poses/2 poses/3 n_resamples=2000",
+            "wellai-exp compare demo poses",
+        ),
+        positional="models",
+        many=True,
+    ),
+    "report": Verb(
+        "open the page that a sweep, a training or an evaluation left: results, pictures and a model card",
+        ("wellai-exp report demo", "wellai-exp report demo@champion out=for_the_customer"),
+        positional="model",
+    ),
     "benchmark": Verb(
         "measure how fast backbones classify one frame on this machine, and how large they are",
         (
@@ -88,10 +109,15 @@ VERBS: dict[str, Verb] = {
         trains=True,
     ),
     "promote": Verb(
-        "make a registered version the champion",
-        ("wellai-exp promote demo", "wellai-exp promote demo --version 3 --reason 'better on warriors'"),
+        "make a registered version the champion, where every gate lets it through",
+        (
+            "wellai-exp promote demo --reason 'better on warriors'",
+            "wellai-exp promote demo --version 3 promotion.size.most=20 '~promotion.latency'",
+            "wellai-exp promote demo --force --reason 'the champion leaks'",
+        ),
         positional="model",
         flags={"--version": "version", "--reason": "reason"},
+        switches={"--force": "force"},
     ),
     "rollback": Verb(
         "give the champion's place back to the version before it",
@@ -141,7 +167,9 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
     UsageError
         For an argument that means nothing here.
     """
-    verb, result, position = find_verb(name), [], 0
+    verb = find_verb(name)
+    result: list[str] = []
+    plain: list[str] = []
     waiting = list(arguments)
     while waiting:
         argument = waiting.pop(0)
@@ -150,15 +178,18 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
             if not attached and not waiting:
                 raise UsageError(f"{flag}: it needs a value; type {flag} VALUE.")
             result.append(f"{verb.flags[flag]}={quote(attached or waiting.pop(0))}")
+        elif argument in verb.switches:
+            result.append(f"{verb.switches[argument]}=true")
         elif argument in _HYDRA_VALUE_FLAGS and waiting:
             result += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
             result.append(_quote_foreign(argument))
-        elif verb.positional and position == 0:
-            position = 1
-            result.append(f"{verb.positional}={quote(argument)}")
+        elif verb.positional and (verb.many or not plain):
+            plain.append(quote(argument))
         else:
             raise UsageError(
                 f"{argument}: this is neither KEY=VALUE nor a known flag; type `wellai-exp {name} --help`."
             )
+    if plain:
+        result.insert(0, f"{verb.positional}=[{','.join(plain)}]" if verb.many else f"{verb.positional}={plain[0]}")
     return result

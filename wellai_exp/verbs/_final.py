@@ -15,11 +15,12 @@ from wellai_exp.evaluation import seeds_figure, seeds_table
 from wellai_exp.search import Candidate
 from wellai_exp.tracking import Run
 from wellai_exp.training import Teacher, member_seed
+from wellai_exp.verbs._evidence import log_evaluation
 from wellai_exp.verbs._follow import Follower, Say
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._trial import run_name
-from wellai_exp.verbs._winner import Winner, fit_and_evaluate, log_evaluation
+from wellai_exp.verbs._winner import Winner, fit_and_evaluate
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
 Scores = Mapping[str, float]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from wellai_exp.errors import SettingError
 
 
-def whole_number(setting: str, value: object, remedy: str) -> int:
+def whole_number(setting: str, value: object, remedy: str, *, least: int | None = None) -> int:
     """Give `value` as an integer.
 
     Raises
     ------
     SettingError
-        Where it is none.
+        Where it is none, or below `least`.
     """
     try:
-        return int(str(value))
+        number = int(str(value))
     except ValueError:
         raise SettingError(setting, value, "it must be a whole number", remedy) from None
+    if least is not None and number < least:
+        raise SettingError(setting, value, f"it must be at least {least}", remedy)
+    return number

@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from wellai_exp.metrics import Interval
 from wellai_exp.search import Study
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -105,6 +106,15 @@ def metrics_table(metrics: Mapping[str, float]) -> Table:
     table = Table("metric", "value")
     for name, value in metrics.items():
         table.add_row(name, f"{value:.6f}")
+    return table
+
+
+def intervals_table(intervals: Mapping[str, Interval], part: str) -> Table:
+    """Give metrics with their 95 % intervals."""
+    table = Table("metric", "value", "95 % interval")
+    for name, each in intervals.items():
+        known = f"{each.low:.4f} to {each.high:.4f}" if each.low == each.low else "unknown"
+        table.add_row(f"{part}/{name}", f"{each.estimate:.6f}", known)
     return table
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -21,12 +22,16 @@ from wellai_exp.evaluation import (
     worth_figure,
     worth_table,
 )
+from wellai_exp.report import Section, SweepFacts, sweep_sections
 from wellai_exp.search import Search, Study, SweepFailed
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist
 from wellai_exp.verbs._ranking import Prior, rank_backbones
 from wellai_exp.verbs._stages import Stage
 from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 STRATEGY_GROUP = "imbalance"
 
@@ -186,7 +191,8 @@ class StageRun:
             parent.log_table(curves, f"{self.where}/learning_curves.csv")
             figure = learning_curves_figure(curves, objective=self.label, best=self._best)
             parent.log_figure(figure, f"{self.where}/learning_curves.png")
-        self._log_trade_off(parent, table)
+        for name, figure in self._trade_offs(table).items():
+            parent.log_figure(figure, f"{self.where}/trade_off_{name}.png")
         if self.prior is not None:
             parent.log_table(self.prior.table, f"{self.where}/ranking.csv")
             figure = ranking_figure(self.prior.table, self.prior.score_name, keep=self.prior.keep)
@@ -194,20 +200,40 @@ class StageRun:
         for group in self.groups:
             worth = self.worth(group)
             parent.log_table(worth, f"{self.where}/worth_{group}.csv")
-            figure = worth_figure(worth, group, baseline=self.baseline_of(group), objective=self.label)
-            parent.log_figure(figure, f"{self.where}/worth_{group}.png")
+            parent.log_figure(self._worth_figure(group, worth), f"{self.where}/worth_{group}.png")
 
-    def _log_trade_off(self, parent: Run, table: pd.DataFrame) -> None:
+    def sections(self) -> list[Section]:
+        """Give what a report says of it."""
+        table = self.study.trials()
+        worth = {group: self.worth(group) for group in self.groups}
+        facts = SweepFacts(
+            trials=self.trials(),
+            objective=self.label,
+            worth=worth,
+            worth_figures={group: self._worth_figure(group, found) for group, found in worth.items()},
+            importances=self.study.importances(),
+            trade_offs={f"{self.label} against {name}": each for name, each in self._trade_offs(table).items()},
+        )
+        return [
+            replace(section, title=f"{self.stage.name}: {section.title}" if self.stage.name else section.title)
+            for section in sweep_sections(facts)
+        ]
+
+    def _worth_figure(self, group: str, worth: pd.DataFrame) -> Figure:
+        return worth_figure(worth, group, baseline=self.baseline_of(group), objective=self.label)
+
+    def _trade_offs(self, table: pd.DataFrame) -> dict[str, Figure]:
         """Draw the Pareto front against each further goal, with the winner and who would win without constraints."""
         others = [name for name in self.search.goals.quantities if name != self.objective]
         if not others or not (table["state"] == "COMPLETE").any():
-            return
+            return {}
         free, winner = self.study.best(unconstrained=True).number, self._best
         goals = self.search.goals
         bounds = {each.name: (each.sign, each.bound) for each in goals.constraints}
+        figures = {}
         for name in others:
             upwards = name in goals.maximize or (name not in goals.minimize and bounds[name][0].startswith(">"))
-            figure = pareto_figure(
+            figures[name] = pareto_figure(
                 table,
                 name,
                 self.objective,
@@ -216,4 +242,4 @@ class StageRun:
                 unconstrained=free,
                 x_goal="maximize" if upwards else "minimize",
             )
-            parent.log_figure(figure, f"{self.where}/trade_off_{name}.png")
+        return figures

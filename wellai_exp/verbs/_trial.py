@@ -123,20 +123,20 @@ class TrialRunner:
         try:
             result = task.cross_validate(choices, follower)
         except Pruned as error:
-            self._keep_model(run, choices, task, reproduce)
+            self._keep_model(run, cfg, choices, task, reproduce)
             run.set_tags({"wellai.pruned": str(error)})
             run.finish("KILLED")
             raise
-        self._keep_model(run, choices, task, reproduce)
+        self._keep_model(run, cfg, choices, task, reproduce)
         return result
 
-    def _keep_model(self, run: Run, choices: Choices, task: Task, reproduce: str) -> None:
+    def _keep_model(self, run: Run, cfg: DictConfig, choices: Choices, task: Task, reproduce: str) -> None:
         """Log the model of a fine-tuning trial; a probe's can be had from its line in a second."""
         if not isinstance(task, FineTuneTask):
             return
         fitted = task.interim(choices)
         if fitted is not None:
-            log_model(self.bench, run, choices, fitted, task.regime.resize, reproduce)
+            log_model(self.bench, run, cfg, choices, fitted, reproduce)
 
     @staticmethod
     def _log(run: Run, result: CrossValidation, known: dict[str, float]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,14 @@ from omegaconf import DictConfig
 
 from wellai_exp.data import ImageReader
 from wellai_exp.errors import WellaiError
-from wellai_exp.evaluation import Evaluation, confusion_figure, per_class_figure, pr_curves_figure
+from wellai_exp.evaluation import Evaluation
+from wellai_exp.report import Section
 from wellai_exp.tracking import Registry, Run
 from wellai_exp.training import Choices, Fitted, Nobody, Teacher, Watcher
-from wellai_exp.verbs._workbench import Workbench, make_choices
+from wellai_exp.verbs._card import card_facts
+from wellai_exp.verbs._evidence import Evidence, Say, Subject, evaluation_of
+from wellai_exp.verbs._provenance import git_commit, versions
+from wellai_exp.verbs._workbench import Workbench, make_choices, trial_params
 
 # Features come from a traced batch, the model from one graph: float32 rounding differs, and no more than this.
 PARITY_TOLERANCE = 1e-3
@@ -59,45 +65,72 @@ def fit_and_evaluate(
     """Fit a configuration on the whole training part and evaluate it on the test part."""
     choices = make_choices(cfg)
     fitted = bench.task(cfg).fit(choices, watcher or Nobody(), seed=seed, epochs=epochs, teacher=teacher)
-    manifest = bench.manifest
-    evaluation = Evaluation(manifest.labels[manifest.test], fitted.probabilities, manifest.classes)
-    return Winner(cfg, choices, fitted, evaluation)
+    return Winner(cfg, choices, fitted, evaluation_of(bench.manifest, fitted.probabilities))
 
 
-def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
-    """Log aggregates as ``<part>/<name>``, the per-class table, the report and the pictures."""
-    run.log_metrics({f"{part}/{name}": value for name, value in evaluation.aggregates.items()})
-    run.log_table(evaluation.per_class, f"{part}/per_class.csv")
-    run.log_text(evaluation.report, f"{part}/classification_report.txt")
-    run.log_figure(confusion_figure(evaluation), f"{part}/confusion_matrix.png")
-    run.log_figure(pr_curves_figure(evaluation), f"{part}/pr_curves.png")
-    run.log_figure(per_class_figure(evaluation), f"{part}/per_class_auc_pr.png")
+@dataclass(frozen=True)
+class Kept:
+    """A winner's model in MLflow.
+
+    Parameters
+    ----------
+    uri : str
+        Its address for the registry.
+    evidence : Evidence
+        What it is worth.
+    """
+
+    uri: str
+    evidence: Evidence
 
 
-def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, part: str = "test") -> str:
-    """Log evaluation, as `part`, and model; gives the model's address for the registry."""
-    log_evaluation(run, winner.evaluation, part)
+def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: Say, part: str = "test") -> Kept:
+    """Log all evidence, as `part`, and the model."""
     model = winner.fitted.model()
     check_parity(bench, model, winner)
-    return _log(bench, run, winner.choices, model, resize_of(winner.cfg), reproduce)
+    subject = Subject(model, winner.choices.backbone.size, resize_of(winner.cfg))
+    evidence = Evidence(winner.cfg.evidence, winner.evaluation, subject, int(winner.cfg.seed), say)
+    evidence.log(run, part)
+    return Kept(_log(bench, run, winner.cfg, winner.choices, model, reproduce, part), evidence)
 
 
-def log_model(bench: Workbench, run: Run, choices: Choices, fitted: Fitted, resize: str, reproduce: str) -> str:
+def log_report(
+    bench: Workbench, run: Run, kept: Kept, version: int | None, more: Sequence[Section] = (), part: str = "test"
+) -> None:
+    """Log the page that tells all of it, once the version's number is known."""
+    ref = Registry(bench.tracker.tracking).resolve(kept.uri)
+    name = str(bench.cfg.tracking.registered_name) if version else str(bench.cfg.name)
+    kept.evidence.log_report(
+        run, part, card_facts(ref, kept.evidence.subject.model, bench.manifest.name, name, version), more
+    )
+
+
+def log_model(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, fitted: Fitted, reproduce: str) -> str:
     """Log a trial's model; gives its address."""
-    return _log(bench, run, choices, fitted.model(), resize, reproduce)
+    return _log(bench, run, cfg, choices, fitted.model(), reproduce, "")
 
 
-def _log(bench: Workbench, run: Run, choices: Choices, model: Any, resize: str, reproduce: str) -> str:
+def _log(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, model: Any, reproduce: str, part: str) -> str:
+    manifest = bench.manifest
     metadata = {
         "size": choices.backbone.size,
-        "resize": resize,
-        "data": bench.manifest.name,
-        "data_digest": bench.manifest.digest,
+        "resize": resize_of(cfg),
+        "data": manifest.name,
+        "data_digest": manifest.digest,
+        "data_counts": {"training": len(manifest.train), "test": len(manifest.test)},
+        "train_support": manifest.counts["train"].tolist(),
         "backbone": choices.backbone.name,
+        # Under which name its run holds its predictions: a sweep's run may hold a student's too.
+        "part": part,
         "reproduce": reproduce,
+        "settings": trial_params(cfg),
+        "seed": int(cfg.seed),
+        "commit": git_commit(),
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return bench.tracker.log_model(
-        run, model, class_names=bench.manifest.classes, size=choices.backbone.size, metadata=metadata
+        run, model, class_names=manifest.classes, size=choices.backbone.size, metadata=metadata
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +12,14 @@ from rich.progress import track
 
 from wellai_exp.config import build
 from wellai_exp.data import ImageReader, Manifest, build_manifest
-from wellai_exp.errors import DataError
-from wellai_exp.evaluation import Evaluation
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
-from wellai_exp.tracking import ModelRef, Registry, load
+from wellai_exp.tracking import EVALUATED_TAG, ModelRef, Registry, load
+from wellai_exp.verbs._card import card_facts
+from wellai_exp.verbs._evidence import Evidence, Subject, evaluation_of
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import metrics_table
-from wellai_exp.verbs._winner import log_evaluation
+from wellai_exp.verbs._screen import Speaker, intervals_table
 from wellai_exp.verbs._workbench import log_data, manifest_folder, open_tracker
 
 
@@ -31,48 +29,33 @@ def run(cfg: DictConfig) -> None:
     tracker = open_tracker(cfg)
     ref = Registry(tracker.tracking).resolve(str(cfg.model))
     manifest = build_manifest(build(cfg, "data"), build(cfg, "split"), store)
-    labels = _labels(ref, manifest)
     batch_size = whole_number("batch_size", cfg.batch_size, "set batch_size=32")
     prepare_tensorflow()
-    probabilities = _predict(ref, manifest, load(ref), batch_size)
-    evaluation = Evaluation(labels, probabilities, ref.class_names)
+    subject = Subject(load(ref), ref.size, str(ref.metadata.get("resize", "stretch")))
+    probabilities = _predict(subject, manifest, batch_size)
+    evaluation = evaluation_of(manifest, probabilities, ref.class_names, ref.metadata.get("train_support"))
+    console = Console()
     tags = {
         **provenance(int(cfg.seed)),
         "wellai.kind": "evaluation",
         "wellai.model": str(cfg.model),
-        "wellai.model_sha256": ref.sha256,
+        EVALUATED_TAG: ref.sha256,
         "wellai.model_version": str(ref.version or ""),
         "wellai.model_run": ref.run_id or "",
         "wellai.data_digest": manifest.digest,
     }
     with tracker.run(f"evaluate {cfg.model} on {manifest.name}", tags=tags) as evaluated:
         log_data(evaluated, manifest, "evaluation")
-        log_evaluation(evaluated, evaluation, "test")
-    console = Console()
+        with Speaker(console).line("evidence") as speaker:
+            evidence = Evidence(cfg.evidence, evaluation, subject, int(cfg.seed), speaker.say)
+            evidence.log(evaluated, "test")
+            facts = card_facts(ref, subject.model, manifest.name, Path(ref.name).stem, ref.version)
+            evidence.log_report(evaluated, "test", facts)
     seen = _seen_in_training(ref, manifest, store)
     if seen:
-        console.print(f"[yellow]{seen} of {len(labels)} test images were in the model's training part[/yellow]")
-    console.print(metrics_table({f"test/{name}": value for name, value in evaluation.aggregates.items()}))
+        console.print(f"[yellow]{seen} of {len(manifest.test)} test images were in the model's training part[/yellow]")
+    console.print(intervals_table(evidence.intervals, "test"))
     console.print(f"run {evaluated.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
-
-
-def _labels(ref: ModelRef, manifest: Manifest) -> npt.NDArray[np.int64]:
-    """Give the test rows' labels in the order of the model's classes.
-
-    Raises
-    ------
-    DataError
-        Where the data have a class that the model does not know.
-    """
-    known = {name: index for index, name in enumerate(ref.class_names)}
-    names = [manifest.classes[label] for label in manifest.labels[manifest.test]]
-    strange = sorted(set(names) - set(known))
-    if strange:
-        raise DataError(
-            f"data={manifest.name}: the model knows no class {strange[0]!r} ({len(strange)} such); "
-            "evaluate it on data with its own classes."
-        )
-    return np.array([known[name] for name in names], dtype=np.int64)
 
 
 def _seen_in_training(ref: ModelRef, manifest: Manifest, store: Path) -> int:
@@ -86,11 +69,8 @@ def _seen_in_training(ref: ModelRef, manifest: Manifest, store: Path) -> int:
     return int(manifest.frame["sha256"].iloc[manifest.test].isin(trained).sum())
 
 
-def _predict(ref: ModelRef, manifest: Manifest, model: Any, batch_size: int) -> npt.NDArray[np.float64]:
-    paths = [manifest.root / str(path) for path in manifest.frame["path"].iloc[manifest.test]]
-    reader = ImageReader(paths, ref.size, str(ref.metadata.get("resize", "stretch")), batch_size=batch_size)
-    total = -(-len(paths) // batch_size)
-    batches = track(reader, description="predicting", total=total, transient=True)
-    return np.concatenate(
-        [np.asarray(model(images.astype(np.float32), training=False), np.float64) for images in batches]
-    )
+def _predict(subject: Subject, manifest: Manifest, batch_size: int) -> npt.NDArray[np.float32]:
+    paths = manifest.files(manifest.test)
+    reader = ImageReader(paths, subject.size, subject.resize, batch_size=batch_size)
+    batches = track(reader, description="predicting", total=-(-len(paths) // batch_size), transient=True)
+    return np.concatenate([subject.predict(images) for images in batches])

@@ -23,7 +23,7 @@ from wellai_exp.verbs._screen import Closing, Speaker, profile_table
 from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun
 from wellai_exp.verbs._stages import Stage, stages_of
 from wellai_exp.verbs._trial import Clock, TrialRunner
-from wellai_exp.verbs._winner import Winner, log_winner, register
+from wellai_exp.verbs._winner import Kept, Winner, log_report, log_winner, register
 from wellai_exp.verbs._workbench import Workbench, log_data, study_name
 
 SHOWN = ("auc_pr_macro", "accuracy", "balanced_accuracy", "f1_macro")
@@ -144,8 +144,10 @@ class Sweep:
             if tags.get("wellai.finalists") == names:
                 return self._closing(parent, done)
             finalist = finals.confirm(finalists)
-            self._crown(parent, finals, finalist)
+            kept, version = self._crown(parent, finals, finalist)
             parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": names})
+            # Last, because it wants the version's number, and nothing may be registered twice for its sake.
+            log_report(self.bench, parent, kept, version, [each for run in done.values() for each in run.sections()])
         return self._closing(parent, done)
 
     def _finalists(self, done: Mapping[str, StageRun]) -> list[Finalist]:
@@ -157,7 +159,10 @@ class Sweep:
         except NothingFeasible:
             self._show_nearest(winning)
             raise
-        return sorted(found, key=lambda finalist: -finalist.trial.value)[:k]
+        # What the final training changes is changed for these too: a short training prefers other settings.
+        overrides = [str(override) for override in self.cfg.final.overrides]
+        best = sorted(found, key=lambda finalist: -finalist.trial.value)[:k]
+        return [finalist.longer(overrides) for finalist in best]
 
     def _show_nearest(self, stages: list[StageRun]) -> None:
         """List what comes nearest to the constraints, where nothing keeps them."""
@@ -172,9 +177,8 @@ class Sweep:
     def _last(self, done: Mapping[str, StageRun]) -> StageRun:
         return list(done.values())[-1]
 
-    def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> None:
-        """Train the winner on all training images, log it, and register it."""
-        finalist = finalist.longer([str(override) for override in self.cfg.final.overrides])
+    def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> tuple[Kept, int | None]:
+        """Train the winner on all training images, log it, and register it; gives it and its version."""
         winners = finals.train(finalist)
         spread = finals.report(winners)
         first = winners[0]
@@ -183,17 +187,18 @@ class Sweep:
             parent.log_metrics({f"baseline/{name}": value for name, value in plain.test.items()})
         # Before the winner is registered: what is wrong with a student is mended by the same command once more.
         student = self._student(parent, finals, finalist, winners)
-        uri = log_winner(self.bench, parent, first, finalist.reproduce)
+        kept = log_winner(self.bench, parent, first, finalist.reproduce, finals.say)
         objective = finals.objective
         parent.log_metrics({f"best/cv_{objective}_mean": finalist.trial.value})
-        version = str(self._register(parent, uri, first, finalist.reproduce, spread)) if self.cfg.register else ""
+        version = self._register(parent, kept.uri, first, finalist.reproduce, spread) if self.cfg.register else None
         parent.set_tags(
             {
                 "wellai.reproduce": finalist.reproduce,
-                "wellai.version": version,
+                "wellai.version": str(version or ""),
                 "wellai.student": student,
             }
         )
+        return kept, version
 
     def _baseline(self, finals: Finals, finalist: Finalist, first: Winner) -> Winner:
         """Give the winner without its strategy; itself where it has none."""
@@ -210,10 +215,11 @@ class Sweep:
             return ""
         student, reproduce = finals.distil(finalist, winners, overrides)
         parent.log_metrics({f"student/{name}": value for name, value in student.test.items()})
-        uri = log_winner(self.bench, parent, student, reproduce, "student")
+        kept = log_winner(self.bench, parent, student, reproduce, finals.say, "student")
         if not self.cfg.register:
             return ""
-        return str(self._register(parent, uri, student, reproduce, {}, f"{self.cfg.tracking.registered_name}-student"))
+        name = f"{self.cfg.tracking.registered_name}-student"
+        return str(self._register(parent, kept.uri, student, reproduce, {}, name))
 
     def _register(
         self,

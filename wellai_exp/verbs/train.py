@@ -10,7 +10,7 @@ from wellai_exp.verbs._follow import Follower
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Speaker, metrics_table
 from wellai_exp.verbs._trial import run_name
-from wellai_exp.verbs._winner import fit_and_evaluate, log_winner, register
+from wellai_exp.verbs._winner import fit_and_evaluate, log_report, log_winner, register
 from wellai_exp.verbs._workbench import Workbench, log_data, make_choices, trial_params
 
 
@@ -36,8 +36,10 @@ def run(cfg: DictConfig) -> None:
         with Speaker(console).line("train on all training images") as speaker:
             watcher = Follower(run_, speaker.say, "all training images", part="final")
             winner = fit_and_evaluate(bench, cfg, watcher, epochs=result.epochs or None)
-        uri = log_winner(bench, run_, winner, reproduce)
-        version = register(bench, run_, uri, winner, tags) if cfg.register else None
+        with Speaker(console).line("evidence") as speaker:
+            kept = log_winner(bench, run_, winner, reproduce, speaker.say)
+            version = register(bench, run_, kept.uri, winner, tags) if cfg.register else None
+            log_report(bench, run_, kept, version)
     console.print(metrics_table({**cross_validated, **{f"test/{name}": value for name, value in winner.test.items()}}))
     console.print(f"run {run_.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
     if version is not None:

@@ -1,0 +1,323 @@
+"""What a model's predictions are worth, as it is kept in MLflow."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from omegaconf import DictConfig
+
+from wellai_exp.data import ImageReader, Manifest
+from wellai_exp.errors import DataError
+from wellai_exp.evaluation import (
+    PREDICTIONS,
+    Evaluation,
+    confused_pairs,
+    confused_pairs_sheet,
+    confusion_figure,
+    explained_rows,
+    explanations_figure,
+    likely_mislabelled,
+    likely_mislabelled_sheet,
+    per_class_figure,
+    pr_curves_figure,
+    pr_table,
+    robustness,
+    robustness_figure,
+    save_evaluation,
+    thresholds_table,
+    worst_mistakes_sheet,
+)
+from wellai_exp.metrics import Interval, bootstrap, bootstrap_per_class, fit_temperature
+from wellai_exp.models import grad_cam
+from wellai_exp.report import CardFacts, Extras, Report, Section, model_card, render
+from wellai_exp.seeding import generator
+from wellai_exp.tracking import Run
+from wellai_exp.verbs._numbers import whole_number
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPORT = "report.html"
+Say = Callable[[str], None]
+
+
+def evaluation_of(
+    manifest: Manifest,
+    probabilities: npt.NDArray[Any],
+    class_names: Sequence[str] | None = None,
+    train_support: npt.ArrayLike | None = None,
+) -> Evaluation:
+    """Join predictions of a manifest's test part with what the manifest knows of its rows and classes.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The data.
+    probabilities : ndarray, shape [test rows, C]
+        Predicted in the order of ``manifest.test``.
+    class_names : sequence of str, optional
+        The model's classes, where they are not the manifest's.
+    train_support : array_like of int, shape [C], optional
+        Images of each class that the model was trained on; by default the manifest's training part.
+
+    Raises
+    ------
+    DataError
+        Where the data have a class that the model does not know.
+    """
+    names = tuple(manifest.classes if class_names is None else class_names)
+    place = {name: index for index, name in enumerate(names)}
+    test = manifest.frame.iloc[manifest.test]
+    if strange := sorted(set(test["label"]) - set(place)):
+        raise DataError(
+            f"data={manifest.name}: the model knows no class {strange[0]!r} ({len(strange)} such); "
+            "evaluate it on data with its own classes."
+        )
+    if train_support is None and class_names is None:
+        train_support = manifest.counts["train"].to_numpy()
+    return Evaluation(
+        np.array([place[label] for label in test["label"]], np.int64),
+        probabilities,
+        names,
+        groups=test["group"].to_numpy(np.int64),
+        paths=tuple(test["path"]),
+        sha256=tuple(test["sha256"]),
+        root=str(manifest.root),
+        train_support=None if train_support is None else np.asarray(train_support, np.int64),
+        levels=_levels(manifest, names),
+    )
+
+
+def _levels(manifest: Manifest, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Give the parents of the model's classes, where the data know one for each of them."""
+    if set(names) - set(manifest.classes):
+        return {}
+    places = [manifest.classes.index(name) for name in names]
+    return {level: tuple(str(parent) for parent in ids[places]) for level, ids in manifest.hierarchy.items()}
+
+
+def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
+    """Log aggregates as ``<part>/<name>``, the per-class table, the report, the pictures and the predictions."""
+    run.log_metrics({f"{part}/{name}": value for name, value in evaluation.aggregates.items()})
+    run.log_table(evaluation.per_class, f"{part}/per_class.csv")
+    run.log_text(evaluation.report, f"{part}/classification_report.txt")
+    run.log_figure(confusion_figure(evaluation), f"{part}/confusion_matrix.png")
+    run.log_figure(pr_curves_figure(evaluation), f"{part}/pr_curves.png")
+    run.log_figure(per_class_figure(evaluation), f"{part}/per_class_auc_pr.png")
+    with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
+        kept = Path(folder) / PREDICTIONS
+        save_evaluation(evaluation, kept)
+        run.log_file(kept, part)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model at hand, and how it is fed.
+
+    Parameters
+    ----------
+    model : keras.Model
+        float32 pixels [N, size, size, 3] to probabilities [N, C].
+    size : int
+        Side of its input, in pixels.
+    resize : str
+        How an image is brought to a square.
+    """
+
+    model: Any
+    size: int
+    resize: str
+
+    def predict(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Give the probabilities [N, C] of pixels [N, size, size, 3]."""
+        return np.asarray(self.model(images.astype(np.float32), training=False), np.float32)
+
+    def images(self, evaluation: Evaluation, batch_size: int = 32) -> ImageReader:
+        """Read the images of an evaluation's rows."""
+        paths = [Path(evaluation.root) / path for path in evaluation.paths]
+        return ImageReader(paths, self.size, self.resize, batch_size=batch_size)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a winner's and an evaluated model's run carries beyond the plain evaluation.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        The config's ``evidence``.
+    evaluation : Evaluation
+        Predictions of the test part.
+    subject : Subject
+        What made them.
+    seed : int
+        Of the bootstrap and of what is drawn.
+    say : callable
+        Shows what goes on.
+    """
+
+    cfg: DictConfig
+    evaluation: Evaluation
+    subject: Subject
+    seed: int
+    say: Say = field(default=lambda text: None)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """The 95 % bootstrap interval of each aggregate."""
+        self.say("bootstrap")
+        scores, rows = self.evaluation.scorer.scores, self.evaluation
+        return bootstrap(scores, rows.labels, rows.groups, n_resamples=self._resamples, seed=self.seed)
+
+    def _class_intervals(self) -> list[Interval]:
+        auc_pr, rows = self.evaluation.scorer.auc_pr, self.evaluation
+        return bootstrap_per_class(auc_pr, rows.labels, rows.groups, n_resamples=self._resamples, seed=self.seed)
+
+    @property
+    def _resamples(self) -> int:
+        return whole_number("evidence.resamples", self.cfg.resamples, "set evidence.resamples=1000", least=100)
+
+    @cached_property
+    def temperature(self) -> float:
+        """What would calibrate these very predictions."""
+        return fit_temperature(self.evaluation.labels, self.evaluation.probabilities)
+
+    @cached_property
+    def robustness(self) -> pd.DataFrame | None:
+        """Scores under perturbations of some test images, drawn once; None where none are asked for."""
+        asked = whole_number("evidence.robustness", self.cfg.robustness, "set evidence.robustness=200, or 0", least=0)
+        if not asked:
+            return None
+        rows = np.arange(len(self.evaluation.labels))
+        if asked < len(rows):
+            rows = np.sort(generator(self.seed, "robustness").permutation(rows)[:asked])
+        some = self.evaluation.take(rows)
+
+        def progress(done: int, total: int) -> None:
+            self.say(f"perturbed images {done}/{total}")
+
+        return robustness(self.subject.predict, self.subject.images(some), some, seed=self.seed, progress=progress)
+
+    @cached_property
+    def extras(self) -> Extras:
+        """What is drawn and measured beyond the predictions."""
+        return Extras(
+            **self._explorers(),
+            temperature=self.temperature,
+            sheets=self.sheets,
+            robustness=self.robustness,
+            robustness_figure=None if self.robustness is None else robustness_figure(self.robustness),
+            explanations=self.explanations,
+        )
+
+    def log(self, run: Run, part: str) -> None:
+        """Log the evaluation, its intervals, curves, mistakes, robustness and explanations.
+
+        Parameters
+        ----------
+        run : Run
+            Where to.
+        part : str
+            Folder of the artifacts and first part of the metrics' names.
+        """
+        log_evaluation(run, self.evaluation, part)
+        self._log_tables(run, part)
+        self._log_extras(run, part)
+
+    def log_report(self, run: Run, part: str, facts: CardFacts, more: Sequence[Section] = ()) -> None:
+        """Log one page with all of it, a model card first.
+
+        Parameters
+        ----------
+        run : Run
+            Where to.
+        part : str
+            Folder of the artifact.
+        facts : CardFacts
+            What is known of the model beside its predictions.
+        more : sequence of Section
+            What follows the card.
+        """
+        self.say("report")
+        title = f"{facts.name} {facts.version}".strip()
+        sections = [*model_card(facts, self.evaluation, self.intervals, self.extras), *more]
+        run.log_text(render(Report(title, f"Measured on {facts.evaluated_on}", sections)), f"{part}/{REPORT}")
+
+    def _log_tables(self, run: Run, part: str) -> None:
+        rows = [{"metric": name, **vars(interval)} for name, interval in self.intervals.items()]
+        run.log_table(pd.DataFrame(rows), f"{part}/intervals.csv")
+        for end in ("low", "high"):
+            ends = {name: getattr(interval, end) for name, interval in self.intervals.items()}
+            run.log_metrics({f"{part}_{end}/{name}": value for name, value in ends.items()})
+        run.log_metrics({f"{part}/temperature": self.temperature})
+        run.log_queryable(pr_table(self.evaluation), f"{part}/pr_curves.json")
+        run.log_table(thresholds_table(self.evaluation, float(self.cfg.precision)), f"{part}/thresholds.csv")
+        run.log_table(confused_pairs(self.evaluation, 30), f"{part}/confused_pairs.csv")
+        run.log_table(likely_mislabelled(self.evaluation), f"{part}/likely_mislabelled.csv")
+
+    def _explorers(self) -> dict[str, Any]:
+        from wellai_exp.evaluation.interactive import (
+            confusion_explorer,
+            per_class_plot,
+            pr_explorer,
+            reliability_plot,
+        )
+
+        return {
+            "pr_explorer": pr_explorer(self.evaluation),
+            "confusion_explorer": confusion_explorer(self.evaluation),
+            "per_class_plot": per_class_plot(self.evaluation, self._class_intervals()),
+            "reliability_plot": reliability_plot(self.evaluation, self.temperature),
+        }
+
+    @cached_property
+    def sheets(self) -> Mapping[str, Figure]:
+        """Sheets of photographs, by caption."""
+        self.say("contact sheets")
+        return {
+            "The most confused pairs": confused_pairs_sheet(self.evaluation),
+            "The worst mistakes": worst_mistakes_sheet(self.evaluation),
+            "Labels that may be wrong": likely_mislabelled_sheet(self.evaluation),
+        }
+
+    @cached_property
+    def explanations(self) -> Figure | None:
+        """What decided in some test images; None where none are asked for."""
+        asked = whole_number("evidence.explanations", self.cfg.explanations, "set evidence.explanations=12", least=0)
+        if not asked:
+            return None
+        self.say("Grad-CAM")
+        rows = explained_rows(self.evaluation, asked, self.seed)
+        images = np.concatenate(list(self.subject.images(self.evaluation.take(rows))))
+        heat_maps = grad_cam(self.subject.model, images.astype(np.float32), self.evaluation.predictions[rows])
+        return explanations_figure(self.evaluation, rows, images, heat_maps)
+
+    def _log_extras(self, run: Run, part: str) -> None:
+        from wellai_exp.evaluation.interactive import write_interactive
+
+        extras = self.extras
+        explorers = {
+            "Precision and recall": extras.pr_explorer,
+            "Confusion": extras.confusion_explorer,
+            "Classes": extras.per_class_plot,
+            "Reliability": extras.reliability_plot,
+        }
+        with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
+            page = Path(folder) / "explore.html"
+            write_interactive(explorers, page, part)
+            run.log_file(page, part)
+        for caption, sheet in self.sheets.items():
+            run.log_figure(sheet, f"{part}/{caption.lower().replace(' ', '_')}.png")
+        if self.robustness is not None:
+            run.log_table(self.robustness, f"{part}/robustness.csv")
+            run.log_figure(robustness_figure(self.robustness), f"{part}/robustness.png")
+        if self.explanations is not None:
+            run.log_figure(self.explanations, f"{part}/explanations.png")
