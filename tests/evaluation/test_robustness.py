@@ -181,7 +181,8 @@ def test_the_table_holds_what_each_variant_scores() -> None:
         assert row["log_loss"] == pytest.approx(expected["log_loss"])
         assert row["accuracy_delta"] == pytest.approx(expected["accuracy"] - table["accuracy"].iloc[0])
     scores = list(evaluation.aggregates)
-    assert list(table.columns[4:]) == [*scores, *(f"{name}_delta" for name in scores)]
+    assert set(table["images"]) == {len(images)}
+    assert list(table.columns[5:]) == [*scores, *(f"{name}_delta" for name in scores)]
     mirrored = table[table["perturbation"] == "mirror"].iloc[0]
     assert (table["accuracy"].iloc[0], mirrored["accuracy"], mirrored["accuracy_delta"]) == (1.0, 0.0, -1.0)
 

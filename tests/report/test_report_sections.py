@@ -209,6 +209,7 @@ def changed(delta: float) -> pd.DataFrame:
             "strength": [0, 1, 2, 1],
             "value": [math.nan, 1.0, 2.0, 1.0],
             "unit": ["", "px", "px", "left to right"],
+            "images": [40, 40, 40, 40],
             "accuracy": [0.9, 0.9, 0.9 + delta, 0.9],
             "accuracy_delta": [0.0, 0.0, delta, 0.0],
         },

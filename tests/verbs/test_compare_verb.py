@@ -167,6 +167,29 @@ def tiny_model() -> Any:
     return keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs)))
 
 
+def test_predictions_of_a_later_winner_of_the_same_sweep_do_not_stand_in_for_an_earlier_one(tracker: Tracker) -> None:
+    registry, first, second = Registry(tracker.tracking), predicted(), predicted(3.0, seed=1)
+    sweep = run_with(tracker, first, **{"wellai.kind": "sweep"})
+    for evaluation in (first, second):
+        save_evaluation(evaluation, tracker.tracking.store / "kept" / "predictions.parquet")
+        with tracker.run("sweep", resume=sweep) as run:
+            run.log_file(tracker.tracking.store / "kept" / "predictions.parquet", "test")
+            uri = tracker.log_model(run, tiny_model(), class_names=NAMES, size=8)
+            tags = {f"test/{name}": f"{value:.6f}" for name, value in evaluation.aggregates.items()}
+            registry.register(uri, "poses", run_id=run.id, tags=tags)
+    models = [each for each in find_subjects(tracker, ["poses/1", "poses/2"]) if isinstance(each, ModelSubject)]
+    assert models[1].evaluations(tracker)[0].aggregates == pytest.approx(second.aggregates)
+    with pytest.raises(WellaiError, match="poses/1: no predictions of it are kept; type wellai-exp evaluate poses/1"):
+        models[0].evaluations(tracker)
+
+
+@pytest.mark.parametrize(("metric", "words"), [("log_loss", "falls as a model improves"), ("seconds", "none of them")])
+def test_sweeps_are_compared_by_scores_that_rise(tracker: Tracker, metric: str, words: str) -> None:
+    (subject,) = (each for each in find_subjects(tracker, [sweep_in(tracker)]) if isinstance(each, SweepSubject))
+    with pytest.raises(SettingError, match=words):
+        SweepComparison([SweepTrials.read(tracker, subject)], [metric], {})
+
+
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_an_evaluation_on_the_same_images_stands_in(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = run_with(tracker, predicted())

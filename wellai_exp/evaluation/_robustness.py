@@ -55,8 +55,8 @@ def robustness(
     -------
     DataFrame
         One row a variant, the clean one first: ``perturbation``, ``strength`` (0 for clean, then 1 upwards), ``value``
-        in its ``unit`` (NaN and "" for clean), each of `Evaluation.aggregates`, and ``<aggregate>_delta``, its
-        difference to clean.
+        in its ``unit`` (NaN and "" for clean), ``images`` (N), each of `Evaluation.aggregates`, and
+        ``<aggregate>_delta``, its difference to clean.
 
     Raises
     ------
@@ -83,10 +83,11 @@ def robustness(
             "strength": number,
             "value": value,
             "unit": "" if kind is None else kind.unit,
+            "images": rows,
             **replace(evaluation, probabilities=np.concatenate(answers)).aggregates,
         }
         for answers, (kind, number, value) in zip(predicted, variants, strict=True)
     ]
     table = pd.DataFrame(records)
-    scores = table.iloc[:, 4:]
+    scores = table.iloc[:, 5:]
     return pd.concat([table, (scores - scores.iloc[0]).add_suffix("_delta")], axis=1)

@@ -15,6 +15,7 @@ from wellai_exp.promotion._latency import Latency
 from wellai_exp.promotion._manifest import Manifest
 from wellai_exp.promotion._no_class_worse import NoClassWorse
 from wellai_exp.promotion._paired_improvement import PairedImprovement
+from wellai_exp.promotion._predictions import Source, kept_predictions, part_of, sources_of
 from wellai_exp.promotion._size import Size
 from wellai_exp.promotion._verdict import Verdict, document, judge
 
@@ -31,8 +32,12 @@ __all__ = [
     "NoClassWorse",
     "PairedImprovement",
     "Size",
+    "Source",
     "Verdict",
     "document",
     "gather",
     "judge",
+    "kept_predictions",
+    "part_of",
+    "sources_of",
 ]

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from wellai_exp.data import Manifest
 from wellai_exp.errors import DataError, StoreError
-from wellai_exp.evaluation import PREDICTIONS, Evaluation, load_evaluation, same_images
+from wellai_exp.evaluation import Evaluation, same_images
 from wellai_exp.promotion._evidence import Contender, Evidence
+from wellai_exp.promotion._predictions import Kept, kept_predictions, sources_of
 from wellai_exp.tracking import ModelRef, Registry, Tracker
 
 # Overrides of the line that trained a model which say on what data.
 _DATA_KEYS = ("experiment", "data", "split", "seed", "paths")
-_REGISTERED = ("accuracy", "auc_pr_macro", "log_loss")
-# Version tags hold six decimals.
-_ROUNDING = 1e-6
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A run that may hold predictions of a model, and the part under which."""
-
-    run_id: str
-    part: str
-    registered: Mapping[str, str]
-    """Metrics that the predictions must have, as version tags."""
 
 
 def gather(
@@ -74,12 +60,12 @@ def gather(
     tags = {record.version: record.tags for record in registry.describe(name).versions}
     model = registry.resolve(f"{name}/{version}")
     rival = None if champion is None else registry.resolve(f"{name}/{champion}")
-    mine = _evaluations(tracker, model, tags[version], _data_overrides(model))
+    mine = _evaluations(tracker, model, _data_overrides(model))
     manifest, problem = _manifest(manifests, str(model.metadata.get("data_digest", "")))
     if rival is None or champion is None:
         challenger, standing = Contender(model, mine[0][1], tags[version], mine[0][0]), None
     else:
-        theirs = _evaluations(tracker, rival, tags[champion], _data_overrides(model))
+        theirs = _evaluations(tracker, rival, _data_overrides(model))
         (run, own), (rival_run, other) = _paired(model, rival, mine, theirs)
         challenger = Contender(model, own, tags[version], run)
         standing = Contender(rival, other, tags[champion], rival_run)
@@ -87,20 +73,9 @@ def gather(
     return Evidence(challenger, standing, manifest, problem, runtime, measure)
 
 
-_Found = list[tuple[str, Evaluation]]
-
-
-def _evaluations(tracker: Tracker, model: ModelRef, tags: Mapping[str, str], overrides: str) -> _Found:
+def _evaluations(tracker: Tracker, model: ModelRef, overrides: str) -> Kept:
     """Give what is kept of a model's predictions, with the runs that hold it; its own run's first."""
-    found: _Found = []
-    problem: StoreError | None = None
-    for source in _sources(tracker, model, tags):
-        try:
-            evaluation = load_evaluation(tracker.fetch(source.run_id, f"{source.part}/{PREDICTIONS}"))
-            _check_registered(evaluation, source)
-            found.append((source.run_id, evaluation))
-        except StoreError as error:
-            problem = problem or error
+    found, problem = kept_predictions(tracker, sources_of(tracker, model))
     if not found:
         raise StoreError(
             f"{_title(model)} has no predictions to judge it by; type `{_evaluate(model, overrides)}`."
@@ -108,32 +83,8 @@ def _evaluations(tracker: Tracker, model: ModelRef, tags: Mapping[str, str], ove
     return found
 
 
-def _sources(tracker: Tracker, model: ModelRef, tags: Mapping[str, str]) -> Iterator[_Source]:
-    if model.run_id is not None:
-        yield _Source(model.run_id, str(model.metadata.get("part", "test")), tags)
-    for run in tracker.evaluations_of(model.sha256):
-        yield _Source(run.id, "test", {})
-
-
-def _check_registered(evaluation: Evaluation, source: _Source) -> None:
-    """Refuse predictions that are not those whose metrics the version was registered with.
-
-    Models are pinned by their hash, artifacts of a run are not.
-    """
-    for metric in _REGISTERED:
-        text = source.registered.get(f"test/{metric}")
-        if text is None:
-            continue
-        value, expected = evaluation.aggregates[metric], float(text)
-        if not math.isclose(value, expected, rel_tol=0, abs_tol=_ROUNDING):
-            raise StoreError(
-                f"The predictions kept in the run {source.run_id} have {metric} {value:.6f} and not {text}, "
-                "with which their model was registered; evaluate it again."
-            )
-
-
 def _paired(
-    model: ModelRef, rival: ModelRef, mine: _Found, theirs: _Found
+    model: ModelRef, rival: ModelRef, mine: Kept, theirs: Kept
 ) -> tuple[tuple[str, Evaluation], tuple[str, Evaluation]]:
     for own in mine:
         for other in theirs:

@@ -60,6 +60,8 @@ class CardFacts:
         Setting -> value.
     reproduce : str
         The line that trains it again.
+    seen_in_training : int
+        Test images that it was trained on.
     intended_use, out_of_scope, owner, licence : str
         As its owner puts them.
     """
@@ -82,6 +84,7 @@ class CardFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, object] = field(default_factory=dict)
     reproduce: str = ""
+    seen_in_training: int = 0
     intended_use: str = ""
     out_of_scope: str = ""
     owner: str = ""
@@ -125,6 +128,7 @@ def model_card(
     """
     extras = extras or Extras()
     brief, *measured = evaluation_sections(evaluation, intervals, extras)
+    known = [*_contaminated(facts, evaluation), *limits(evaluation, extras.robustness), _elsewhere(facts)]
     return [
         brief,
         _model(facts),
@@ -132,7 +136,7 @@ def model_card(
         _data(facts, evaluation),
         _training(facts),
         *measured,
-        Section("Limits", [Points([*limits(evaluation, extras.robustness), _elsewhere(facts)])], _DERIVED),
+        Section("Limits", [Points(known)], _DERIVED),
         _reproduce(facts),
     ]
 
@@ -209,6 +213,15 @@ def _training(facts: CardFacts) -> Section:
         else:
             blocks.append(Text(f"{'The configuration is' if title == 'Setting' else 'The libraries are'} unknown."))
     return Section("Training", blocks)
+
+
+def _contaminated(facts: CardFacts, evaluation: Evaluation) -> list[str]:
+    if not facts.seen_in_training:
+        return []
+    return [
+        f"{facts.seen_in_training:,} of the {len(evaluation.labels):,} test images were among those that it was "
+        "trained on: on others it does worse than these figures say."
+    ]
 
 
 def _elsewhere(facts: CardFacts) -> str:

@@ -217,8 +217,8 @@ def _calibration(evaluation: Evaluation, extras: Extras) -> Section:
     if extras.temperature is not None:
         blocks.append(
             Text(
-                f"A temperature of {extras.temperature:.2f} was fitted: divided by it, the logarithms of the "
-                "probabilities state them best, and the predicted classes stay the same."
+                f"A temperature of {extras.temperature:.2f} was fitted to these very images: divided by it, the "
+                "logarithms of the probabilities state them best, and the predicted classes stay the same."
             )
         )
     return Section("Calibration", blocks, f"{confidence(evaluation)} Expected calibration error {error:.3f}.")

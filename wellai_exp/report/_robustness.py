@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wellai_exp.report._pictures import Image
 
 _CHANGE = "accuracy_delta"
-_NEEDED = ("perturbation", "strength", "value", "unit", "accuracy", _CHANGE)
+_NEEDED = ("perturbation", "strength", "value", "unit", "images", "accuracy", _CHANGE)
 
 
 def robustness_section(table: pd.DataFrame, figure: Image | None = None) -> Section:
@@ -48,7 +48,8 @@ def robustness_section(table: pd.DataFrame, figure: Image | None = None) -> Sect
     blocks: list[Block] = []
     if figure is not None:
         blocks.append(Picture(figure, "Accuracy and AUC-PR by strength of each change, beside those of clean images"))
-    blocks.append(Table(sized[list(shown)], "The same test images, changed.", headings=shown, digits=digits))
+    caption = f"The same {table['images'].iloc[0]:,} test images, changed."
+    blocks.append(Table(sized[list(shown)], caption, headings=shown, digits=digits))
     return Section("Robustness", blocks, worst_change(table))
 
 

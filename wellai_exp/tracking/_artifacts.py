@@ -1,4 +1,4 @@
-"""Artifacts, read back: a local store's where they lie, a server's fetched once."""
+"""Artifacts, read back: a local store's where they lie; a server's are fetched anew, for a run may change them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,6 @@ def fetch_artifact(tracking: Tracking, run_id: str, artifact_uri: str, path: str
 
 
 def _download(tracking: Tracking, artifact_uri: str, path: str, file: Path) -> None:
-    if file.is_file():
-        return
     from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -62,10 +60,10 @@ def _download(tracking: Tracking, artifact_uri: str, path: str, file: Path) -> N
         repository = get_artifact_repository(artifact_uri, tracking_uri=uri, registry_uri=uri)
         parent = path.rpartition("/")[0] or None
         if path not in {info.path for info in repository.list_artifacts(parent)}:
+            file.unlink(missing_ok=True)
             return
         try:
             fetched = Path(str(repository.download_artifacts(path, beside)))  # type: ignore[no-untyped-call]
         except MlflowException as error:
             raise StoreError(f"{artifact_uri}/{path} cannot be fetched ({error}); is the server up?") from error
-        # Renamed when complete: half a file would be read for ever.
-        fetched.rename(file)
+        fetched.replace(file)

@@ -9,11 +9,15 @@ from wellai_exp.report import CardFacts
 from wellai_exp.tracking import ModelRef
 
 
-def card_facts(ref: ModelRef, model: Any, evaluated_on: str, name: str, version: int | None) -> CardFacts:
+def card_facts(
+    card: Mapping[str, Any], ref: ModelRef, model: Any, evaluated_on: str, name: str, version: int | None
+) -> CardFacts:
     """Give the facts of a model card.
 
     Parameters
     ----------
+    card : mapping
+        The config's ``card``: what the owner says of the model.
     ref : ModelRef
         The model's verified file and what was kept with it; what was not stays unknown.
     model : keras.Model
@@ -44,4 +48,8 @@ def card_facts(ref: ModelRef, model: Any, evaluated_on: str, name: str, version:
         versions=dict(each.rsplit(" ", 1) for each in str(known.get("versions", "")).split(", ") if " " in each),
         params=known.get("settings", {}),
         reproduce=str(known.get("reproduce", "")),
+        intended_use=str(card["intended_use"] or ""),
+        out_of_scope=str(card["out_of_scope"] or ""),
+        owner=str(card["owner"] or ""),
+        licence=str(card["licence"] or ""),
     )

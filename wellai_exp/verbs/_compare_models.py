@@ -65,7 +65,7 @@ class ModelComparison:
             Where a model has no predictions, or they are not of the same images and classes.
         """
         first, *others = paired(tracker, models)
-        experiment = tracker.get(models[0].sources[0][0]).experiment
+        experiment = tracker.get(models[0].sources[0].run_id).experiment
         names = [model.name for model in models]
         compared = compare(first, dict(zip(names[1:], others, strict=True)), n_resamples=n_resamples, seed=seed)
         return cls(experiment, names[0], compared)

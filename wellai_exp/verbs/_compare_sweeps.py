@@ -13,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from wellai_exp.errors import DataError, SettingError
-from wellai_exp.evaluation import worth_by_metric, worth_by_metric_figure
+from wellai_exp.evaluation import FALLING, worth_by_metric, worth_by_metric_figure
 from wellai_exp.tracking import Run, RunRecord, Tracker
 from wellai_exp.verbs._subjects import SweepSubject
 from wellai_exp.verbs._workbench import TRIAL_GROUPS
 
 # What may differ between trials besides the groups compared, and is held equal for them.
 _HELD_EQUAL = ("regime", "stage")
+_NOT_METRICS = ["number", "seconds", "value"]
 _SHOWN = ("auc_pr_macro", "balanced_accuracy", "accuracy")
 
 
@@ -65,7 +66,7 @@ class SweepTrials:
 
     def having(self, metrics: Sequence[str]) -> list[str]:
         """Give those of the metrics that any trial has."""
-        measured = self.trials.select_dtypes("number").dropna(axis=1, how="all").columns
+        measured = self.trials.select_dtypes("number").dropna(axis=1, how="all").columns.difference(_NOT_METRICS)
         return [name for name in metrics if name in measured]
 
     def options(self, group: str) -> pd.Series[int]:
@@ -145,6 +146,11 @@ class SweepComparison:
     baseline: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        for name in self.metrics:
+            if name in FALLING:
+                raise SettingError(
+                    "metrics", name, "it falls as a model improves, and gains are told", "name scores that rise"
+                )
         for sweep in self.sweeps:
             if not sweep.having(self.metrics):
                 raise SettingError(

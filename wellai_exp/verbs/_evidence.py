@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from wellai_exp.data import ImageReader, Manifest
-from wellai_exp.errors import DataError
+from wellai_exp.errors import DataError, SettingError
 from wellai_exp.evaluation import (
     PREDICTIONS,
     Evaluation,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPORT = "report.html"
+# With the part after it: the SHA-256 of the model that the page is about.
+REPORTED_TAG = "wellai.reported"
 Say = Callable[[str], None]
 
 
@@ -147,13 +150,59 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class EvidenceSettings:
+    """How much evidence is gathered: the config's ``evidence``.
+
+    Parameters
+    ----------
+    resamples : int
+        Of the bootstrap, at least 100.
+    precision : float
+        What each class's threshold reaches, in (0, 1].
+    robustness : int
+        Test images that are perturbed; 0 for none.
+    explanations : int
+        Test images with Grad-CAM; 0 for none.
+    """
+
+    resamples: int
+    precision: float
+    robustness: int
+    explanations: int
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> EvidenceSettings:
+        """Read them.
+
+        Raises
+        ------
+        SettingError
+            Where one cannot be.
+        """
+        try:
+            precision = float(str(cfg.precision))
+        except ValueError:
+            precision = math.nan
+        if not 0 < precision <= 1:
+            raise SettingError(
+                "evidence.precision", cfg.precision, "it must be above 0 and at most 1", "set evidence.precision=0.9"
+            )
+        return cls(
+            whole_number("evidence.resamples", cfg.resamples, "set evidence.resamples=1000", least=100),
+            precision,
+            whole_number("evidence.robustness", cfg.robustness, "set evidence.robustness=200, or 0", least=0),
+            whole_number("evidence.explanations", cfg.explanations, "set evidence.explanations=12, or 0", least=0),
+        )
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything that a winner's and an evaluated model's run carries beyond the plain evaluation.
 
     Parameters
     ----------
-    cfg : DictConfig
-        The config's ``evidence``.
+    settings : EvidenceSettings
+        How much of it.
     evaluation : Evaluation
         Predictions of the test part.
     subject : Subject
@@ -164,7 +213,7 @@ class Evidence:
         Shows what goes on.
     """
 
-    cfg: DictConfig
+    settings: EvidenceSettings
     evaluation: Evaluation
     subject: Subject
     seed: int
@@ -175,15 +224,18 @@ class Evidence:
         """The 95 % bootstrap interval of each aggregate."""
         self.say("bootstrap")
         scores, rows = self.evaluation.scorer.scores, self.evaluation
-        return bootstrap(scores, rows.labels, rows.groups, n_resamples=self._resamples, seed=self.seed)
+        # The root is one level above the coarsest that is named.
+        top = float(len(rows.levels) + 1)
+        ranges = {"hierarchical_distance": (0.0, top), "mistake_severity": (1.0, top)} if rows.levels else None
+        return bootstrap(
+            scores, rows.labels, rows.groups, n_resamples=self.settings.resamples, seed=self.seed, ranges=ranges
+        )
 
     def _class_intervals(self) -> list[Interval]:
         auc_pr, rows = self.evaluation.scorer.auc_pr, self.evaluation
-        return bootstrap_per_class(auc_pr, rows.labels, rows.groups, n_resamples=self._resamples, seed=self.seed)
-
-    @property
-    def _resamples(self) -> int:
-        return whole_number("evidence.resamples", self.cfg.resamples, "set evidence.resamples=1000", least=100)
+        return bootstrap_per_class(
+            auc_pr, rows.labels, rows.groups, n_resamples=self.settings.resamples, seed=self.seed
+        )
 
     @cached_property
     def temperature(self) -> float:
@@ -193,7 +245,7 @@ class Evidence:
     @cached_property
     def robustness(self) -> pd.DataFrame | None:
         """Scores under perturbations of some test images, drawn once; None where none are asked for."""
-        asked = whole_number("evidence.robustness", self.cfg.robustness, "set evidence.robustness=200, or 0", least=0)
+        asked = self.settings.robustness
         if not asked:
             return None
         rows = np.arange(len(self.evaluation.labels))
@@ -232,7 +284,7 @@ class Evidence:
         self._log_tables(run, part)
         self._log_extras(run, part)
 
-    def log_report(self, run: Run, part: str, facts: CardFacts, more: Sequence[Section] = ()) -> None:
+    def log_report(self, run: Run, part: str, facts: CardFacts, sha256: str, more: Sequence[Section] = ()) -> None:
         """Log one page with all of it, a model card first.
 
         Parameters
@@ -243,6 +295,8 @@ class Evidence:
             Folder of the artifact.
         facts : CardFacts
             What is known of the model beside its predictions.
+        sha256 : str
+            Of the model's file; it becomes a tag, because a sweep that goes on puts its new winner's page here.
         more : sequence of Section
             What follows the card.
         """
@@ -250,6 +304,7 @@ class Evidence:
         title = f"{facts.name} {facts.version}".strip()
         sections = [*model_card(facts, self.evaluation, self.intervals, self.extras), *more]
         run.log_text(render(Report(title, f"Measured on {facts.evaluated_on}", sections)), f"{part}/{REPORT}")
+        run.set_tags({f"{REPORTED_TAG}.{part}": sha256})
 
     def _log_tables(self, run: Run, part: str) -> None:
         rows = [{"metric": name, **vars(interval)} for name, interval in self.intervals.items()]
@@ -259,7 +314,9 @@ class Evidence:
             run.log_metrics({f"{part}_{end}/{name}": value for name, value in ends.items()})
         run.log_metrics({f"{part}/temperature": self.temperature})
         run.log_queryable(pr_table(self.evaluation), f"{part}/pr_curves.json")
-        run.log_table(thresholds_table(self.evaluation, float(self.cfg.precision)), f"{part}/thresholds.csv")
+        thresholds = thresholds_table(self.evaluation, self.settings.precision)
+        run.log_table(thresholds, f"{part}/thresholds.csv")
+        run.log_queryable(thresholds, f"{part}/thresholds.json")
         run.log_table(confused_pairs(self.evaluation, 30), f"{part}/confused_pairs.csv")
         run.log_table(likely_mislabelled(self.evaluation), f"{part}/likely_mislabelled.csv")
 
@@ -275,7 +332,7 @@ class Evidence:
             "pr_explorer": pr_explorer(self.evaluation),
             "confusion_explorer": confusion_explorer(self.evaluation),
             "per_class_plot": per_class_plot(self.evaluation, self._class_intervals()),
-            "reliability_plot": reliability_plot(self.evaluation, self.temperature),
+            "reliability_plot": reliability_plot(self.evaluation),
         }
 
     @cached_property
@@ -291,7 +348,7 @@ class Evidence:
     @cached_property
     def explanations(self) -> Figure | None:
         """What decided in some test images; None where none are asked for."""
-        asked = whole_number("evidence.explanations", self.cfg.explanations, "set evidence.explanations=12", least=0)
+        asked = self.settings.explanations
         if not asked:
             return None
         self.say("Grad-CAM")
@@ -312,7 +369,8 @@ class Evidence:
         }
         with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
             page = Path(folder) / "explore.html"
-            write_interactive(explorers, page, part)
+            title = f"{self.evaluation.n_classes} classes, {len(self.evaluation.labels):,} images"
+            write_interactive(explorers, page, title)
             run.log_file(page, part)
         for caption, sheet in self.sheets.items():
             run.log_figure(sheet, f"{part}/{caption.lower().replace(' ', '_')}.png")

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from wellai_exp.errors import DataError, SettingError, StoreError, WellaiError
-from wellai_exp.evaluation import PREDICTIONS, Evaluation, load_evaluation, pair_evaluations, same_images
-from wellai_exp.tracking import ModelRef, Registry, RunRecord, Tracker
+from wellai_exp.evaluation import Evaluation, pair_evaluations, same_images
+from wellai_exp.promotion import Source, kept_predictions, sources_of
+from wellai_exp.tracking import Registry, RunRecord, Tracker
 
 _SWEEP = {"wellai.kind": "sweep"}
 
@@ -38,13 +39,12 @@ class ModelSubject:
     ----------
     name : str
         As it was typed.
-    sources : tuple of (str, str)
-        Runs that hold predictions of it, and the part under which; the run that made it first, then evaluations of
-        the same file, newest first.
+    sources : tuple of Source
+        Runs that hold predictions of it; the run that made it first, then evaluations of the same file, newest first.
     """
 
     name: str
-    sources: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
 
     def evaluations(self, tracker: Tracker) -> list[Evaluation]:
         """Read the predictions that were kept.
@@ -54,18 +54,13 @@ class ModelSubject:
         StoreError
             Where there are none.
         """
-        found, problems = [], []
-        for run_id, part in self.sources:
-            try:
-                found.append(load_evaluation(tracker.fetch(run_id, f"{part}/{PREDICTIONS}")))
-            except StoreError as error:
-                problems.append(error)
+        found, problem = kept_predictions(tracker, self.sources)
         if not found:
             raise StoreError(
                 f"models={self.name}: no predictions of it are kept; type wellai-exp evaluate {self.name} with the "
                 "data to compare on, e.g. experiment=NAME."
-            ) from (problems[0] if problems else None)
-        return found
+            ) from problem
+        return [evaluation for _, evaluation in found]
 
 
 def find_subjects(tracker: Tracker, names: Sequence[str]) -> list[SweepSubject] | list[ModelSubject]:
@@ -135,18 +130,11 @@ def _find(tracker: Tracker, name: str) -> SweepSubject | ModelSubject:
         run = tracker.get(name)
         if run.tags.get("wellai.kind") == _SWEEP["wellai.kind"]:
             return SweepSubject(name, run)
-        model: ModelRef | None = None
+        made: list[Source] = []
         with suppress(WellaiError):
-            model = registry.resolve(name)
-        return ModelSubject(name, ((name, "test"), *_evaluated(tracker, model)))
+            made = list(sources_of(tracker, registry.resolve(name)))
+        return ModelSubject(name, (Source(name), *(each for each in made if each.run_id != name)))
     for experiment, title in tracker.experiments().items():
         if title == name and (sweep := tracker.within(experiment).find_run(_SWEEP)):
             return SweepSubject(name, tracker.get(sweep))
-    model = registry.resolve(name)
-    made = () if model.run_id is None else ((model.run_id, str(model.metadata.get("part", "test"))),)
-    return ModelSubject(name, (*made, *_evaluated(tracker, model)))
-
-
-def _evaluated(tracker: Tracker, model: ModelRef | None) -> tuple[tuple[str, str], ...]:
-    """Give where else the same model file was evaluated."""
-    return () if model is None else tuple((run.id, "test") for run in tracker.evaluations_of(model.sha256))
+    return ModelSubject(name, tuple(sources_of(tracker, registry.resolve(name))))

@@ -17,7 +17,7 @@ from wellai_exp.report import Section
 from wellai_exp.tracking import Registry, Run
 from wellai_exp.training import Choices, Fitted, Nobody, Teacher, Watcher
 from wellai_exp.verbs._card import card_facts
-from wellai_exp.verbs._evidence import Evidence, Say, Subject, evaluation_of
+from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Say, Subject, evaluation_of
 from wellai_exp.verbs._provenance import git_commit, versions
 from wellai_exp.verbs._workbench import Workbench, make_choices, trial_params
 
@@ -89,20 +89,27 @@ def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: 
     model = winner.fitted.model()
     check_parity(bench, model, winner)
     subject = Subject(model, winner.choices.backbone.size, resize_of(winner.cfg))
-    evidence = Evidence(winner.cfg.evidence, winner.evaluation, subject, int(winner.cfg.seed), say)
+    evidence = Evidence(EvidenceSettings.of(winner.cfg.evidence), winner.evaluation, subject, int(winner.cfg.seed), say)
     evidence.log(run, part)
     return Kept(_log(bench, run, winner.cfg, winner.choices, model, reproduce, part), evidence)
 
 
 def log_report(
-    bench: Workbench, run: Run, kept: Kept, version: int | None, more: Sequence[Section] = (), part: str = "test"
+    bench: Workbench,
+    run: Run,
+    kept: Kept,
+    version: int | None,
+    *,
+    name: str | None = None,
+    more: Sequence[Section] = (),
+    part: str = "test",
 ) -> None:
     """Log the page that tells all of it, once the version's number is known."""
     ref = Registry(bench.tracker.tracking).resolve(kept.uri)
-    name = str(bench.cfg.tracking.registered_name) if version else str(bench.cfg.name)
-    kept.evidence.log_report(
-        run, part, card_facts(ref, kept.evidence.subject.model, bench.manifest.name, name, version), more
-    )
+    known = str(name or bench.cfg.tracking.registered_name) if version else str(bench.cfg.name)
+    subject = kept.evidence.subject
+    facts = card_facts(bench.cfg.card, ref, subject.model, bench.manifest.name, known, version)
+    kept.evidence.log_report(run, part, facts, ref.sha256, more)
 
 
 def log_model(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, fitted: Fitted, reproduce: str) -> str:

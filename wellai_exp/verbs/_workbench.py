@@ -17,6 +17,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Run, Tracker, Tracking
 from wellai_exp.training import Choices, Shared, Task
+from wellai_exp.verbs._evidence import EvidenceSettings
 from wellai_exp.verbs._numbers import whole_number
 
 TRIAL_GROUPS = ("backbone", "augmentation", "imbalance", "head", "optimizer")
@@ -54,6 +55,7 @@ class Workbench:
         seed = whole_number("seed", cfg.seed, "set seed=0")
         source, split = build(cfg, "data"), build(cfg, "split")
         make_choices(cfg)
+        EvidenceSettings.of(cfg.evidence)
         tracker = open_tracker(cfg)
         manifest = build_manifest(source, split, store)
         # Late, because it takes seconds and everything above can be refused without it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from wellai_exp.config import build
 from wellai_exp.data import ImageReader, Manifest, build_manifest
@@ -16,7 +18,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import EVALUATED_TAG, ModelRef, Registry, load
 from wellai_exp.verbs._card import card_facts
-from wellai_exp.verbs._evidence import Evidence, Subject, evaluation_of
+from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Subject, evaluation_of
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Speaker, intervals_table
@@ -30,10 +32,12 @@ def run(cfg: DictConfig) -> None:
     ref = Registry(tracker.tracking).resolve(str(cfg.model))
     manifest = build_manifest(build(cfg, "data"), build(cfg, "split"), store)
     batch_size = whole_number("batch_size", cfg.batch_size, "set batch_size=32")
+    settings = EvidenceSettings.of(cfg.evidence)
     prepare_tensorflow()
     subject = Subject(load(ref), ref.size, str(ref.metadata.get("resize", "stretch")))
     probabilities = _predict(subject, manifest, batch_size)
     evaluation = evaluation_of(manifest, probabilities, ref.class_names, ref.metadata.get("train_support"))
+    seen = _seen_in_training(ref, manifest, store)
     console = Console()
     tags = {
         **provenance(int(cfg.seed)),
@@ -46,16 +50,17 @@ def run(cfg: DictConfig) -> None:
     }
     with tracker.run(f"evaluate {cfg.model} on {manifest.name}", tags=tags) as evaluated:
         log_data(evaluated, manifest, "evaluation")
+        evaluated.log_metrics({"test/seen_in_training": seen})
         with Speaker(console).line("evidence") as speaker:
-            evidence = Evidence(cfg.evidence, evaluation, subject, int(cfg.seed), speaker.say)
+            evidence = Evidence(settings, evaluation, subject, int(cfg.seed), speaker.say)
             evidence.log(evaluated, "test")
-            facts = card_facts(ref, subject.model, manifest.name, Path(ref.name).stem, ref.version)
-            evidence.log_report(evaluated, "test", facts)
-    seen = _seen_in_training(ref, manifest, store)
+            name = Path(ref.name).stem if ref.name.endswith(".keras") else ref.name
+            facts = card_facts(cfg.card, ref, subject.model, manifest.name, name, ref.version)
+            evidence.log_report(evaluated, "test", replace(facts, seen_in_training=seen), ref.sha256)
     if seen:
         console.print(f"[yellow]{seen} of {len(manifest.test)} test images were in the model's training part[/yellow]")
     console.print(intervals_table(evidence.intervals, "test"))
-    console.print(f"run {evaluated.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
+    console.print(Text(f"run {evaluated.id} of experiment {cfg.name}; look at it with wellai-exp ui"))
 
 
 def _seen_in_training(ref: ModelRef, manifest: Manifest, store: Path) -> int:

@@ -30,7 +30,7 @@ def run(cfg: DictConfig) -> None:
     registry = Registry(tracker.tracking)
     version, champion = registry.choose(str(cfg.model), wanted, str(cfg.alias))
     console = Console()
-    with console.status(f"judging {cfg.model}/{version}"):
+    with console.status(Text(f"judging {cfg.model}/{version}")):
         verdicts, kept = _judge(cfg, tracker, gates, version, champion)
     console.print(_table(f"{cfg.model} version {version}", verdicts))
     passed = {verdict.gate: verdict.passed for verdict in verdicts}

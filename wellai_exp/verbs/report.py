@@ -6,15 +6,18 @@ import re
 import shutil
 import webbrowser
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.text import Text
 
 from wellai_exp.errors import StoreError, WellaiError
 from wellai_exp.paths import ensure_dir
+from wellai_exp.promotion import sources_of
 from wellai_exp.tracking import Registry, Tracker
-from wellai_exp.verbs._evidence import REPORT
+from wellai_exp.verbs._evidence import REPORT, REPORTED_TAG
 from wellai_exp.verbs._workbench import open_tracker
 
 _REPORTED = ("sweep", "train", "evaluation")
@@ -28,10 +31,30 @@ def run(cfg: DictConfig) -> None:
     if cfg.out is not None:
         folder = ensure_dir(Path(str(cfg.out)), "out")
         copied = [Path(shutil.copy(file, folder)) for file in (page, *_pictures(tracker, run_id))]
-        console.print(f"copied {', '.join(file.name for file in copied)} to {folder}", highlight=False)
+        shown = ", ".join(file.name for file in copied)
+        console.print(Text(f"copied {shown} to {folder}"), soft_wrap=True)
         return
     opened = bool(cfg.browser) and webbrowser.open(page.absolute().as_uri())
-    console.print(f"{'opened' if opened else 'the report is'} {page}", highlight=False, soft_wrap=True)
+    console.print(Text(f"{'opened' if opened else 'the report is'} {page}"), soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a report may be.
+
+    Parameters
+    ----------
+    run_id : str
+        The run.
+    part : str
+        Folder of its artifacts.
+    sha256 : str
+        Of the model that it must be about; empty for any.
+    """
+
+    run_id: str
+    part: str = "test"
+    sha256: str = ""
 
 
 def _find(tracker: Tracker, name: str) -> tuple[str, Path]:
@@ -42,31 +65,32 @@ def _find(tracker: Tracker, name: str) -> tuple[str, Path]:
     WellaiError
         Where nothing of that name left one.
     """
-    for run_id in _runs(tracker, name):
+    for place in _places(tracker, name):
         try:
-            return run_id, tracker.fetch(run_id, f"test/{REPORT}")
+            tagged = tracker.get(place.run_id).tags.get(f"{REPORTED_TAG}.{place.part}")
+            if place.sha256 not in ("", tagged):
+                continue
+            return place.run_id, tracker.fetch(place.run_id, f"{place.part}/{REPORT}")
         except StoreError:
             continue
     raise WellaiError(f"model={name}: it left no report; type wellai-exp evaluate {name} experiment=NAME to make one.")
 
 
-def _runs(tracker: Tracker, name: str) -> Iterator[str]:
-    """Give the runs that may hold the report of what is named, the likeliest first."""
+def _places(tracker: Tracker, name: str) -> Iterator[_Place]:
+    """Give the places that may hold the report of what is named, the likeliest first."""
     if re.fullmatch(r"[0-9a-f]{32}", name):
-        yield name
+        yield _Place(name)
         return
     for experiment, title in tracker.experiments().items():
         if title == name:
             for kind in _REPORTED:
                 found = tracker.within(experiment).find_run({"wellai.kind": kind}, "FINISHED")
                 if found is not None:
-                    yield found
+                    yield _Place(found)
             return
     ref = Registry(tracker.tracking).resolve(name)
-    if ref.run_id is not None:
-        yield ref.run_id
-    for evaluated in tracker.evaluations_of(ref.sha256):
-        yield evaluated.id
+    for source in sources_of(tracker, ref):
+        yield _Place(source.run_id, source.part, ref.sha256)
 
 
 def _pictures(tracker: Tracker, run_id: str) -> Iterator[Path]:

@@ -147,7 +147,8 @@ class Sweep:
             kept, version = self._crown(parent, finals, finalist)
             parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": names})
             # Last, because it wants the version's number, and nothing may be registered twice for its sake.
-            log_report(self.bench, parent, kept, version, [each for run in done.values() for each in run.sections()])
+            more = [each for run in done.values() for each in run.sections()]
+            log_report(self.bench, parent, kept, version, more=more)
         return self._closing(parent, done)
 
     def _finalists(self, done: Mapping[str, StageRun]) -> list[Finalist]:
@@ -216,10 +217,10 @@ class Sweep:
         student, reproduce = finals.distil(finalist, winners, overrides)
         parent.log_metrics({f"student/{name}": value for name, value in student.test.items()})
         kept = log_winner(self.bench, parent, student, reproduce, finals.say, "student")
-        if not self.cfg.register:
-            return ""
         name = f"{self.cfg.tracking.registered_name}-student"
-        return str(self._register(parent, kept.uri, student, reproduce, {}, name))
+        version = self._register(parent, kept.uri, student, reproduce, {}, name) if self.cfg.register else None
+        log_report(self.bench, parent, kept, version, name=name, part="student")
+        return str(version or "")
 
     def _register(
         self,

@@ -173,7 +173,8 @@ def _view(
 ) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     """Give what an order decides: the traces' attributes, a value for each unit or one for both, and the layout's."""
     cells = np.ix_(order, order)
-    names = [shown_apart(evaluation.class_names)[index] for index in order]
+    apart = shown_apart(evaluation.class_names)
+    names = [apart[index] for index in order]
     traces: dict[str, list[Any]] = {
         "x": [names],
         "y": [names],

@@ -1,0 +1,65 @@
+"""`wellai-exp report` over a real store: the page of what is named, and no other's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tracking_stores import tracking_in
+
+from wellai_exp.cli import main
+from wellai_exp.tracking import Registry, Tracker
+from wellai_exp.verbs._evidence import REPORTED_TAG
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
+    monkeypatch.chdir(tmp_path)
+    return Tracker(tracking_in(tmp_path / "mlruns", "poses"))
+
+
+def model(seed: int) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+def crown(tracker: Tracker, sweep: str | None, number: int, name: str = "poses", part: str = "test") -> str:
+    """Register a winner and leave its page as a sweep does; gives the sweep's run."""
+    with tracker.run("sweep", tags={"wellai.kind": "sweep"}, resume=sweep) as run:
+        uri = tracker.log_model(run, model(number), class_names=NAMES, size=8, metadata={"part": part})
+        registry = Registry(tracker.tracking)
+        registry.register(uri, name, run_id=run.id)
+        run.log_text(f"<p>page {number}</p>", f"{part}/report.html")
+        run.set_tags({f"{REPORTED_TAG}.{part}": registry.resolve(uri).sha256})
+    return run.id
+
+
+def page_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str) -> str:
+    """Ask for a report and give the page that is copied, or what was said instead."""
+    monkeypatch.setattr(sys, "argv", ["wellai-exp", "report", name, "out=sent"])
+    try:
+        main()
+    except SystemExit as stopped:
+        assert stopped.code == 1
+        return capsys.readouterr().err
+    return (Path("sent") / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_version_has_its_own_page_and_a_student_too(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = crown(tracker, None, 1)
+    crown(tracker, sweep, 2, "poses-student", "student")
+    assert page_of(monkeypatch, capsys, "poses/1") == "<p>page 1</p>"
+    assert page_of(monkeypatch, capsys, "poses-student/1") == "<p>page 2</p>"
+    assert page_of(monkeypatch, capsys, "poses") == "<p>page 1</p>"
+    # The sweep goes on, and its next winner's page takes the first one's place.
+    crown(tracker, sweep, 3)
+    assert page_of(monkeypatch, capsys, "poses/2") == "<p>page 3</p>"
+    assert "model=poses/1: it left no report; type wellai-exp evaluate" in page_of(monkeypatch, capsys, "poses/1")
