@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ def simulate_power(
     n_resamples: int = 100,
     level: float = 0.95,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Draw test sets and pairs of models of known difference, and count how often the paired bootstrap finds it.
 
@@ -57,6 +59,8 @@ def simulate_power(
         Of the test: a difference is detected where p < 1 - level.
     seed : int
         Decides everything drawn.
+    progress : callable, optional
+        Told after each factor and gap how many pairs of how many were compared.
 
     Returns
     -------
@@ -71,18 +75,20 @@ def simulate_power(
         Where a metric is not one of the scorer's.
     """
     rows = []
-    for factor in factors:
-        for gap in gaps:
-            pair = replace(classifiers, class_groups=tuple(factor * k for k in classifiers.class_groups), gap=gap)
-            # The truth of a gap is the same for every size.
-            of_a, of_b = pair.true_scores(generator(seed, "power", "truth", gap))
-            unknown = [name for name in metrics if name not in of_a]
-            if unknown:
-                raise DataError(f"There is no score {unknown[0]!r}; choose among {', '.join(of_a)}.")
-            found = _detections(pair, metrics, n_pairs, n_resamples, level, derive_seed(seed, factor, gap))
-            for name, count in zip(metrics, found, strict=True):
-                low, high = _wilson(int(count), n_pairs)
-                rows.append((pair.images, name, of_b[name] - of_a[name], count / n_pairs, low, high, n_pairs))
+    settings = list(product(factors, gaps))
+    for done, (factor, gap) in enumerate(settings, 1):
+        pair = replace(classifiers, class_groups=tuple(factor * k for k in classifiers.class_groups), gap=gap)
+        # The truth of a gap is the same for every size.
+        of_a, of_b = pair.true_scores(generator(seed, "power", "truth", gap))
+        unknown = [name for name in metrics if name not in of_a]
+        if unknown:
+            raise DataError(f"There is no score {unknown[0]!r}; choose among {', '.join(of_a)}.")
+        found = _detections(pair, metrics, n_pairs, n_resamples, level, derive_seed(seed, factor, gap))
+        for name, count in zip(metrics, found, strict=True):
+            low, high = _wilson(int(count), n_pairs)
+            rows.append((pair.images, name, of_b[name] - of_a[name], count / n_pairs, low, high, n_pairs))
+        if progress is not None:
+            progress(n_pairs * done, n_pairs * len(settings))
     return pd.DataFrame(rows, columns=list(_REQUIRED))
 
 

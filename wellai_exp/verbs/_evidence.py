@@ -205,8 +205,8 @@ class Evidence:
         How much of it.
     evaluation : Evaluation
         Predictions of the test part.
-    subject : Subject
-        What made them.
+    subject : Subject or None
+        What made them; None where the predictions are all there is, and then nothing is perturbed or explained.
     seed : int
         Of the bootstrap and of what is drawn.
     say : callable
@@ -215,7 +215,7 @@ class Evidence:
 
     settings: EvidenceSettings
     evaluation: Evaluation
-    subject: Subject
+    subject: Subject | None
     seed: int
     say: Say = field(default=lambda text: None)
 
@@ -245,8 +245,8 @@ class Evidence:
     @cached_property
     def robustness(self) -> pd.DataFrame | None:
         """Scores under perturbations of some test images, drawn once; None where none are asked for."""
-        asked = self.settings.robustness
-        if not asked:
+        asked, subject = self.settings.robustness, self.subject
+        if not asked or subject is None:
             return None
         rows = np.arange(len(self.evaluation.labels))
         if asked < len(rows):
@@ -256,7 +256,7 @@ class Evidence:
         def progress(done: int, total: int) -> None:
             self.say(f"perturbed images {done}/{total}")
 
-        return robustness(self.subject.predict, self.subject.images(some), some, seed=self.seed, progress=progress)
+        return robustness(subject.predict, subject.images(some), some, seed=self.seed, progress=progress)
 
     @cached_property
     def extras(self) -> Extras:
@@ -348,13 +348,13 @@ class Evidence:
     @cached_property
     def explanations(self) -> Figure | None:
         """What decided in some test images; None where none are asked for."""
-        asked = self.settings.explanations
-        if not asked:
+        asked, subject = self.settings.explanations, self.subject
+        if not asked or subject is None:
             return None
         self.say("Grad-CAM")
         rows = explained_rows(self.evaluation, asked, self.seed)
-        images = np.concatenate(list(self.subject.images(self.evaluation.take(rows))))
-        heat_maps = grad_cam(self.subject.model, images.astype(np.float32), self.evaluation.predictions[rows])
+        images = np.concatenate(list(subject.images(self.evaluation.take(rows))))
+        heat_maps = grad_cam(subject.model, images.astype(np.float32), self.evaluation.predictions[rows])
         return explanations_figure(self.evaluation, rows, images, heat_maps)
 
     def _log_extras(self, run: Run, part: str) -> None:

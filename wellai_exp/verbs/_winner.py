@@ -76,11 +76,14 @@ class Kept:
     ----------
     uri : str
         Its address for the registry.
+    model : keras.Model
+        The model.
     evidence : Evidence
         What it is worth.
     """
 
     uri: str
+    model: Any
     evidence: Evidence
 
 
@@ -91,7 +94,7 @@ def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: 
     subject = Subject(model, winner.choices.backbone.size, resize_of(winner.cfg))
     evidence = Evidence(EvidenceSettings.of(winner.cfg.evidence), winner.evaluation, subject, int(winner.cfg.seed), say)
     evidence.log(run, part)
-    return Kept(_log(bench, run, winner.cfg, winner.choices, model, reproduce, part), evidence)
+    return Kept(_log(bench, run, winner.cfg, winner.choices, model, reproduce, part), model, evidence)
 
 
 def log_report(
@@ -107,8 +110,7 @@ def log_report(
     """Log the page that tells all of it, once the version's number is known."""
     ref = Registry(bench.tracker.tracking).resolve(kept.uri)
     known = str(name or bench.cfg.tracking.registered_name) if version else str(bench.cfg.name)
-    subject = kept.evidence.subject
-    facts = card_facts(bench.cfg.card, ref, subject.model, bench.manifest.name, known, version)
+    facts = card_facts(bench.cfg.card, ref, kept.model, bench.manifest.name, known, version)
     kept.evidence.log_report(run, part, facts, ref.sha256, more)
 
 

@@ -1,4 +1,4 @@
-"""Measure how fast backbones classify one frame on this machine, and how fast they are trained."""
+"""Measure how fast backbones classify and train on this machine, what evidence costs, and what it can tell apart."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from wellai_exp.models import Backbone
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
+from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
@@ -110,4 +111,9 @@ def _input_pipeline(cfg: DictConfig) -> None:
     )
 
 
-_BENCHMARKS = {"latency": _latency, "input_pipeline": _input_pipeline}
+_BENCHMARKS = {
+    "latency": _latency,
+    "input_pipeline": _input_pipeline,
+    "evaluation": evaluation_benchmark,
+    "power": power_benchmark,
+}
