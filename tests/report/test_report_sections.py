@@ -34,6 +34,7 @@ from wellai_exp.report import (
     metrics_table,
     model_card,
     render,
+    seeds_section,
     sweep_sections,
 )
 from wellai_exp.report._limits import limits
@@ -142,7 +143,7 @@ def test_what_extras_hold_is_shown_and_printed_figures_stand_in_for_plots(evalua
     picture = blocks_of(evaluation_sections(evaluation), Picture)[0].image
     extras = Extras(
         pr_explorer=Figure(), confusion_explorer=Figure(), per_class_plot=Figure(), reliability_plot=Figure(),
-        reliability_figure=picture, temperature=1.4, sheets={"Worst mistakes": picture}, robustness=changed(-0.2),
+        temperature=1.4, sheets={"Worst mistakes": picture}, robustness=changed(-0.2),
         robustness_figure=picture, explanations=picture,
     )  # fmt: skip
     sections = evaluation_sections(evaluation, extras=extras)
@@ -296,9 +297,9 @@ def test_a_sweep_is_told_with_all_that_is_known(evaluation: Evaluation) -> None:
     worth = worth_table(table)
     facts = SweepFacts(
         table, "accuracy", worth={"imbalance": worth}, worth_figures={"imbalance": picture},
-        importances={"imbalance": 1.0}, trade_offs={"Accuracy by latency": picture}, seeds=seeds, seeds_figure=picture,
+        importances={"imbalance": 1.0}, trade_offs={"Accuracy by latency": picture},
     )  # fmt: skip
-    sections = sweep_sections(facts, top=4)
+    sections = [*sweep_sections(facts, top=4), seeds_section(seeds, picture)]
     assert titles(sections) == [
         "Search", "Leaderboard", "What each option was worth", "What mattered", "Trade-offs", "Spread over seeds",
     ]  # fmt: skip

@@ -24,6 +24,7 @@ from wellai_exp.evaluation._perturbations import PERTURBATIONS, Perturbation
 from wellai_exp.evaluation._power import power_figure, simulate_power
 from wellai_exp.evaluation._pr_table import pr_table
 from wellai_exp.evaluation._ranking_figure import ranking_figure
+from wellai_exp.evaluation._reliability_figure import reliability_figure
 from wellai_exp.evaluation._robustness import robustness
 from wellai_exp.evaluation._robustness_figures import perturbations_sheet, robustness_figure
 from wellai_exp.evaluation._seeds import seeds_figure, seeds_table
@@ -81,6 +82,7 @@ __all__ = [
     "pr_explorer",
     "pr_table",
     "ranking_figure",
+    "reliability_figure",
     "reliability_plot",
     "robustness",
     "robustness_figure",

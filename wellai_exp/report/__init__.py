@@ -21,7 +21,7 @@ from wellai_exp.report._card import CardFacts, model_card
 from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
 from wellai_exp.report._measures import metrics_table
 from wellai_exp.report._render import render
-from wellai_exp.report._sweep_sections import SweepFacts, sweep_sections
+from wellai_exp.report._sweep_sections import SweepFacts, seeds_section, sweep_sections
 from wellai_exp.report._values import Code, Term, Whisker
 
 __all__ = [
@@ -46,5 +46,6 @@ __all__ = [
     "metrics_table",
     "model_card",
     "render",
+    "seeds_section",
     "sweep_sections",
 ]

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wellai_exp.evaluation import confused_pairs, confusion_figure, per_class_figure, pr_curves_figure
+from wellai_exp.evaluation import (
+    confused_pairs,
+    confusion_figure,
+    per_class_figure,
+    pr_curves_figure,
+    reliability_figure,
+)
 from wellai_exp.metrics import parts_of
 from wellai_exp.metrics import reliability as compare_confidence
 from wellai_exp.report._blocks import Block, Highlight, Highlights, Picture, Plot, Section, Table, Text
@@ -38,8 +44,6 @@ class Extras:
     pr_explorer, confusion_explorer, per_class_plot, reliability_plot : plotly figure, optional
         Interactive figures; the printed ones of `wellai_exp.evaluation` stand in for the first three on paper, and in
         place of them where they are missing.
-    reliability_figure : Figure or bytes, optional
-        The printed form of the reliability plot.
     temperature : float, optional
         The temperature that calibrates the probabilities (`wellai_exp.metrics.fit_temperature`).
     sheets : mapping of str to Figure or bytes
@@ -56,7 +60,6 @@ class Extras:
     confusion_explorer: Any = None
     per_class_plot: Any = None
     reliability_plot: Any = None
-    reliability_figure: Image | None = None
     temperature: float | None = None
     sheets: Mapping[str, Image] = field(default_factory=dict)
     robustness: pd.DataFrame | None = None
@@ -208,12 +211,10 @@ def _confusions(evaluation: Evaluation, extras: Extras) -> Section:
 def _calibration(evaluation: Evaluation, extras: Extras) -> Section:
     error = evaluation.aggregates["expected_calibration_error"]
     alt = "Share of right answers against their stated probability"
-    blocks: list[Block] = []
-    if extras.reliability_plot is not None:
-        blocks.append(Plot(extras.reliability_plot, alt, still=extras.reliability_figure))
-    elif extras.reliability_figure is not None:
-        blocks.append(Picture(extras.reliability_figure, alt))
-    blocks.append(_confidence_table(evaluation))
+    blocks: list[Block] = [
+        _drawn(extras.reliability_plot, reliability_figure(evaluation), alt),
+        _confidence_table(evaluation),
+    ]
     if extras.temperature is not None:
         blocks.append(
             Text(

@@ -37,12 +37,6 @@ class SweepFacts:
         Parameter -> its share of the objective's variation.
     trade_offs : mapping of str to Figure or bytes
         Caption -> picture of a trade-off.
-    seeds : DataFrame, optional
-        From `wellai_exp.evaluation.seeds_table`.
-    seeds_figure : Figure or bytes, optional
-        Its picture.
-    history : Figure or bytes, optional
-        The objective by trial; drawn from the trials where it is missing.
     """
 
     trials: pd.DataFrame
@@ -51,9 +45,6 @@ class SweepFacts:
     worth_figures: Mapping[str, Image] = field(default_factory=dict)
     importances: Mapping[str, float] = field(default_factory=dict)
     trade_offs: Mapping[str, Image] = field(default_factory=dict)
-    seeds: pd.DataFrame | None = None
-    seeds_figure: Image | None = None
-    history: Image | None = None
 
     def __post_init__(self) -> None:
         for group, table in self.worth.items():
@@ -74,8 +65,7 @@ def sweep_sections(facts: SweepFacts, top: int = 20) -> list[Section]:
     Returns
     -------
     list of Section
-        Search and leaderboard; then, where they are known, what each option was worth, importances, trade-offs and
-        the spread over seeds.
+        Search and leaderboard; then, where they are known, what each option was worth, importances and trade-offs.
 
     Raises
     ------
@@ -92,8 +82,6 @@ def sweep_sections(facts: SweepFacts, top: int = 20) -> list[Section]:
     if facts.trade_offs:
         pictures = [Picture(image, caption, caption) for caption, image in facts.trade_offs.items()]
         sections.append(Section("Trade-offs", pictures, "What a better score costs."))
-    if facts.seeds is not None:
-        sections.append(_seeds(facts.seeds, facts.seeds_figure))
     return sections
 
 
@@ -108,7 +96,7 @@ def _search(facts: SweepFacts) -> Section:
     items.append(
         Highlight("Time of all trials", f"{number(hours, 1)} h" if hours >= 1 else f"{number(60 * hours, 1)} min")
     )
-    history = history_figure(facts.trials, objective=facts.objective) if facts.history is None else facts.history
+    history = history_figure(facts.trials, objective=facts.objective)
     blocks: list[Block] = [
         Highlights(items),
         Picture(history, f"{facts.objective} of each trial, with the best so far"),
@@ -165,7 +153,16 @@ def _failures(failed: int) -> str:
     return f"{failed} failed" if failed else ""
 
 
-def _seeds(table: pd.DataFrame, figure: Image | None) -> Section:
+def seeds_section(table: pd.DataFrame, figure: Image) -> Section:
+    """Show what the same configuration gave with several seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `wellai_exp.evaluation.seeds_table`.
+    figure : Figure or bytes
+        Its picture.
+    """
     headings = {
         "candidate": "Candidate",
         "metric": "Metric",
@@ -175,8 +172,8 @@ def _seeds(table: pd.DataFrame, figure: Image | None) -> Section:
         "max": "Greatest",
         "n": "Seeds",
     }
-    blocks: list[Block] = []
-    if figure is not None:
-        blocks.append(Picture(figure, "Every seed of every candidate, with means and spread"))
-    blocks.append(Table(table, "Each metric over the seeds.", headings=headings, digits={"std": 4}))
+    blocks: list[Block] = [
+        Picture(figure, "Every seed of every candidate, with means and spread"),
+        Table(table, "Each metric over the seeds.", headings=headings, digits={"std": 4}),
+    ]
     return Section("Spread over seeds", blocks, "A difference smaller than the seeds' own spread is not a difference.")

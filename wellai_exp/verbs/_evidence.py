@@ -28,8 +28,10 @@ from wellai_exp.evaluation import (
     likely_mislabelled,
     likely_mislabelled_sheet,
     per_class_figure,
+    perturbations_sheet,
     pr_curves_figure,
     pr_table,
+    reliability_figure,
     robustness,
     robustness_figure,
     save_evaluation,
@@ -115,6 +117,7 @@ def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
     run.log_figure(confusion_figure(evaluation), f"{part}/confusion_matrix.png")
     run.log_figure(pr_curves_figure(evaluation), f"{part}/pr_curves.png")
     run.log_figure(per_class_figure(evaluation), f"{part}/per_class_auc_pr.png")
+    run.log_figure(reliability_figure(evaluation), f"{part}/reliability.png")
     with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
         kept = Path(folder) / PREDICTIONS
         save_evaluation(evaluation, kept)
@@ -259,6 +262,11 @@ class Evidence:
         return robustness(subject.predict, subject.images(some), some, seed=self.seed, progress=progress)
 
     @cached_property
+    def robustness_curves(self) -> Figure | None:
+        """The same, drawn."""
+        return None if self.robustness is None else robustness_figure(self.robustness)
+
+    @cached_property
     def extras(self) -> Extras:
         """What is drawn and measured beyond the predictions."""
         return Extras(
@@ -266,7 +274,7 @@ class Evidence:
             temperature=self.temperature,
             sheets=self.sheets,
             robustness=self.robustness,
-            robustness_figure=None if self.robustness is None else robustness_figure(self.robustness),
+            robustness_figure=self.robustness_curves,
             explanations=self.explanations,
         )
 
@@ -374,8 +382,10 @@ class Evidence:
             run.log_file(page, part)
         for caption, sheet in self.sheets.items():
             run.log_figure(sheet, f"{part}/{caption.lower().replace(' ', '_')}.png")
-        if self.robustness is not None:
+        if self.robustness is not None and self.robustness_curves is not None and self.subject is not None:
             run.log_table(self.robustness, f"{part}/robustness.csv")
-            run.log_figure(robustness_figure(self.robustness), f"{part}/robustness.png")
+            run.log_figure(self.robustness_curves, f"{part}/robustness.png")
+            first = next(iter(self.subject.images(self.evaluation.take([0]))))[0]
+            run.log_figure(perturbations_sheet(first, self.seed), f"{part}/perturbations.png")
         if self.explanations is not None:
             run.log_figure(self.explanations, f"{part}/explanations.png")

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from wellai_exp.config import Composer, build
 from wellai_exp.errors import SettingError
 from wellai_exp.evaluation import seeds_figure, seeds_table
+from wellai_exp.report import Section, seeds_section
 from wellai_exp.search import Candidate
 from wellai_exp.tracking import Run
 from wellai_exp.training import Teacher, member_seed
@@ -170,20 +171,24 @@ class Finals:
             log_evaluation(run, winner.evaluation, "test")
         return winner, finalist.composer.reproduce(changed)
 
-    def report(self, winners: Sequence[Winner]) -> dict[str, float]:
-        """Log each test metric's mean and spread over the seeds; gives them, nothing for a single seed."""
+    def report(self, winners: Sequence[Winner]) -> tuple[dict[str, float], list[Section]]:
+        """Log each test metric's mean and spread over the seeds; gives them and their section of the report.
+
+        Of a single seed there is nothing to say.
+        """
         if len(winners) == 1:
-            return {}
+            return {}, []
         runs = {"winner": [winner.test for winner in winners]}
         table = seeds_table(runs)
         self.parent.log_table(table, "test/seeds.csv")
-        self.parent.log_figure(seeds_figure(runs, self.objective), "test/seeds.png")
+        figure = seeds_figure(runs, self.objective)
+        self.parent.log_figure(figure, "test/seeds.png")
         by_metric = table.set_index("metric")
         spread = {
             f"test_{part}/{name}": float(value) for part in ("mean", "std") for name, value in by_metric[part].items()
         }
         self.parent.log_metrics(spread)
-        return spread
+        return spread, [seeds_section(table, figure)]
 
     def _child(
         self, title: str, cfg: DictConfig, finalist: Finalist, kind: str, seed: int

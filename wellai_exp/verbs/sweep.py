@@ -14,6 +14,7 @@ from rich.console import Console
 from wellai_exp import stopping
 from wellai_exp.config import Composer
 from wellai_exp.evaluation import leaderboard
+from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist, Finals
@@ -144,10 +145,10 @@ class Sweep:
             if tags.get("wellai.finalists") == names:
                 return self._closing(parent, done)
             finalist = finals.confirm(finalists)
-            kept, version = self._crown(parent, finals, finalist)
+            kept, version, seeds = self._crown(parent, finals, finalist)
             parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": names})
             # Last, because it wants the version's number, and nothing may be registered twice for its sake.
-            more = [each for run in done.values() for each in run.sections()]
+            more = [*seeds, *(each for run in done.values() for each in run.sections())]
             log_report(self.bench, parent, kept, version, more=more)
         return self._closing(parent, done)
 
@@ -178,10 +179,10 @@ class Sweep:
     def _last(self, done: Mapping[str, StageRun]) -> StageRun:
         return list(done.values())[-1]
 
-    def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> tuple[Kept, int | None]:
-        """Train the winner on all training images, log it, and register it; gives it and its version."""
+    def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> tuple[Kept, int | None, list[Section]]:
+        """Train the winner on all training images, log it, and register it; gives it, its version and its seeds."""
         winners = finals.train(finalist)
-        spread = finals.report(winners)
+        spread, seeds = finals.report(winners)
         first = winners[0]
         if self.cfg.final.baseline:
             plain = self._baseline(finals, finalist, first)
@@ -199,7 +200,7 @@ class Sweep:
                 "wellai.student": student,
             }
         )
-        return kept, version
+        return kept, version, seeds
 
     def _baseline(self, finals: Finals, finalist: Finalist, first: Winner) -> Winner:
         """Give the winner without its strategy; itself where it has none."""
