@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from contenders import NAMES, keras_model, manifest, predictions, register
+from contenders import NAMES, ROWS, keras_model, manifest, predictions, register
 from tracking_stores import tracking_in
 
 from wellai_exp.cli import main
@@ -87,7 +88,9 @@ def test_a_better_challenger_is_promoted_and_its_verdicts_are_kept(
     assert (status, state(tracker).aliases["champion"]) == (0, 1)
 
 
-def test_an_equal_challenger_is_refused_and_nothing_changes(tracker: Tracker, type_: Type, models: list[Any]) -> None:
+def test_an_equal_challenger_is_refused_and_only_its_verdicts_are_kept(
+    tracker: Tracker, type_: Type, models: list[Any]
+) -> None:
     register(tracker, models[0], predictions())
     type_("promote", "demo", *QUICK)
     register(tracker, models[1], predictions())
@@ -99,8 +102,24 @@ def test_an_equal_challenger_is_refused_and_nothing_changes(tracker: Tracker, ty
         "demo/2 is not promoted: 1 of 7 gates refuse it (paired_improvement); champion is version 1 as before. To "
         "promote it all the same type `wellai-exp promote demo --version 2 --force --reason 'why'`."
     ) in complaint
-    assert state(tracker) == before
-    assert not list((tracker.tracking.store / "artifacts").rglob("promotion/demo/2.json"))
+    assert (state(tracker).aliases, state(tracker).history) == (before.aliases, before.history)
+    record = newest(tracker)
+    assert (record.tags["gate/paired_improvement"], record.tags["gate/size"]) == ("failed", "passed")
+    assert record.tags["promotion_verdict"] == "failed"
+    assert "promoted_at" not in record.tags
+    kept = json.loads(tracker.fetch(str(record.run_id), "promotion/demo/2.json").read_text(encoding="utf-8"))
+    assert (kept["action"], kept["verdict"], kept["previous"]) == ("refuse", "failed", 1)
+
+
+def test_a_challenger_evaluated_on_other_images_is_refused(tracker: Tracker, type_: Type, models: list[Any]) -> None:
+    register(tracker, models[0], predictions(1.0))
+    assert type_("promote", "demo", *QUICK)[0] == 0
+    better = predictions(3.0, 1)
+    register(tracker, models[1], replace(better, sha256=tuple(f"{row:064x}" for row in range(1_000, 1_000 + ROWS))))
+    status, _, complaint = type_("promote", "demo", *QUICK)
+    assert status == 1
+    assert "of which 0 are the same; evaluate both on the same data" in complaint
+    assert state(tracker).aliases["champion"] == 1
 
 
 def test_force_wants_a_reason_and_is_kept_with_the_verdicts(tracker: Tracker, type_: Type, models: list[Any]) -> None:

@@ -268,7 +268,7 @@ def test_what_was_judged_is_kept_with_the_promotion(tracker: Tracker, registry: 
     assert (tags["gate/size"], tags["gate/odd"], tags["promotion_verdict"]) == ("passed", "failed", "forced")
     kept = json.loads(tracker.fetch(run_id, "promotion/demo/1.json").read_text(encoding="utf-8"))
     assert (kept["model"], kept["version"], kept["previous"], kept["verdict"]) == ("demo", 1, None, "forced")
-    assert (kept["promoted_by"], kept["reason"], kept["verdicts"]) == ("ada", WHO["reason"], ["…"])
+    assert (kept["by"], kept["reason"], kept["verdicts"]) == ("ada", WHO["reason"], ["…"])
     # Judged anew it loses the verdicts of gates that are not asked any more.
     registry.rollback("demo", **WHO)
     registry.promote("demo", 1, judgement=Judgement(1, None, {"size": True}), **WHO)

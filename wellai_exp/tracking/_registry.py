@@ -211,24 +211,48 @@ class Registry:
             self._move(self._catalogue.model(name), step)
         return step
 
+    def refuse(self, name: str, judgement: Judgement, *, who: str, alias: str = CHAMPION) -> None:
+        """Keep with a version what the gates that refuse it said; no alias moves, and the history stays.
+
+        Parameters
+        ----------
+        name : str
+            Registered model.
+        judgement : Judgement
+            What they said.
+        who : str
+            Who wanted it promoted.
+        alias : str
+            The alias that it was to have.
+        """
+        step = Promotion(name, alias, judgement.version, judgement.champion, who, "", _now(), "refuse", "failed")
+        with self.tracking.lock(), told(self._uri):
+            self._keep(step, judgement, {"refused_at": step.at, "refused_by": who})
+
     def _record(self, step: Promotion, judgement: Judgement | None) -> None:
-        """Keep with the version who promotes it and why, and what its gates said in place of what they said earlier."""
-        found = self._catalogue.version(step.name, int(step.version or 0))
+        """Keep with the version who promotes it and why, and what its gates said."""
         tags = {
             "promoted_at": step.at,
             "promoted_by": step.who,
             "promoted_from": "none" if step.previous is None else str(step.previous),
             "promotion_reason": cut(step.reason, 5_000),
         }
-        if judgement is not None:
-            if found.run_id is not None:
-                path = f"promotion/{step.name}/{step.version}.json"
-                text = json.dumps(_document(step, judgement), indent=2, ensure_ascii=False, allow_nan=False)
-                self._client.log_text(found.run_id, text + "\n", path)
-            tags |= judgement.tags
-            for key in found.tags:
-                if key.startswith(GATE_TAG) and key not in tags:
-                    self._client.delete_model_version_tag(step.name, str(step.version), key)
+        if judgement is None:
+            self._tag(step.name, step.version, tags)
+        else:
+            self._keep(step, judgement, tags)
+
+    def _keep(self, step: Promotion, judgement: Judgement, tags: Mapping[str, str]) -> None:
+        """Keep a judgement as an artifact and as tags of its version, in place of an earlier one's."""
+        found = self._catalogue.version(step.name, judgement.version)
+        if found.run_id is not None:
+            path = f"promotion/{step.name}/{step.version}.json"
+            text = json.dumps(_document(step, judgement), indent=2, ensure_ascii=False, allow_nan=False)
+            self._client.log_text(found.run_id, text + "\n", path)
+        tags = {**tags, **judgement.tags}
+        for key in found.tags:
+            if key.startswith(GATE_TAG) and key not in tags:
+                self._client.delete_model_version_tag(step.name, str(step.version), key)
         self._tag(step.name, step.version, tags)
 
     def _tag(self, name: str, version: int | None, tags: Mapping[str, str]) -> None:
@@ -339,8 +363,9 @@ def _document(step: Promotion, judgement: Judgement) -> dict[str, object]:
         "alias": step.alias,
         "previous": step.previous,
         "verdict": step.verdict,
-        "promoted_at": step.at,
-        "promoted_by": step.who,
+        "action": step.action,
+        "at": step.at,
+        "by": step.who,
         "reason": step.reason,
         **judgement.document,
     }

@@ -34,7 +34,9 @@ def run(cfg: DictConfig) -> None:
         verdicts, kept = _judge(cfg, tracker, gates, version, champion)
     console.print(_table(f"{cfg.model} version {version}", verdicts))
     passed = {verdict.gate: verdict.passed for verdict in verdicts}
-    if not cfg.force and not all(passed.values()):
+    judgement = Judgement(version, champion, passed, kept, forced=cfg.force)
+    if judgement.verdict == "failed":
+        registry.refuse(str(cfg.model), judgement, who=getpass.getuser(), alias=str(cfg.alias))
         raise WellaiError(_refusal(cfg, version, champion, passed))
     done = registry.promote(
         str(cfg.model),
@@ -42,7 +44,7 @@ def run(cfg: DictConfig) -> None:
         who=getpass.getuser(),
         reason=reason,
         alias=str(cfg.alias),
-        judgement=Judgement(version, champion, passed, kept, forced=cfg.force),
+        judgement=judgement,
     )
     forced = "" if done.verdict == "passed" else ", against its gates"
     console.print(
