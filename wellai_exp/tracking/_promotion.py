@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from uuid import uuid4
 
 GATE_TAG = "gate/"
 _PREFIX = "promotion."
@@ -95,8 +96,11 @@ def history(name: str, tags: Mapping[str, str]) -> tuple[Promotion, ...]:
 
 
 def as_tag(step: Promotion, earlier: tuple[Promotion, ...]) -> tuple[str, str]:
-    """Give the tag that records `step` after `earlier`: one tag a step, so that none is ever rewritten."""
-    return f"{_PREFIX}{len(earlier) + 1:06d}", json.dumps(asdict(step), ensure_ascii=False)
+    """Give the tag that records `step` after `earlier`: one tag a step, so that none is ever rewritten.
+
+    On a server two machines, which share no lock, may both take the same number; the name's end keeps them apart.
+    """
+    return f"{_PREFIX}{len(earlier) + 1:06d}.{uuid4().hex[:8]}", json.dumps(asdict(step), ensure_ascii=False)
 
 
 def standing(steps: Iterable[Promotion], alias: str) -> list[int]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 VALUE = "auc_pr_macro"
 STEPS_BETWEEN_LOOKS = 10
 # Enters every key: raise it when the same settings begin to train otherwise.
-REVISION = 1
+REVISION = 2
 WEIGHTS = "trunk.weights.h5"
 
 
@@ -191,7 +191,11 @@ class Training:
         settings, backbone = self.settings, self.choices.backbone
         network = self._network(settings.sizes_of(backbone.size)[0])
         seed = derive_seed(self.seed, "head")
-        first = FirstHead(self.shared, self.choices, self.rows, seed, settings.resize, settings.memory_gb)
+        # Fitted to the targets that follow: a head surer than smoothed targets allow spends the first epoch unlearning
+        # that, and takes the backbone's features along.
+        head = replace(self.choices.head, label_smoothing=settings.label_smoothing)
+        choices = replace(self.choices, head=head)
+        first = FirstHead(self.shared, choices, self.rows, seed, settings.resize, settings.memory_gb)
         network.begin(self.choices.optimizer, *first.random(network.dim))
         if settings.contrastive.epochs:
             pairs = self._make_batches(network.size, views=2)
