@@ -40,6 +40,7 @@ from wellai_exp.training import (
     Teacher,
     measure_input_pipeline,
 )
+from wellai_exp.training._loop import Training
 
 CHOICES = Choices(
     SmallConvNet(size=32, width=8), Light(), NoStrategy(), LinearHead(), AdamW(learning_rate=2e-3, average=0.9)
@@ -89,6 +90,25 @@ def pretrained(folder: Path) -> Application:
             weight.assign(weight * 6.0)
     network.save_weights(weights)
     return Application("MobileNet", size=32, alpha=0.25, weights=str(weights))
+
+
+def test_the_first_head_is_no_surer_than_the_targets_that_follow(
+    make_shared: Callable[[], Shared], tmp_path: Path
+) -> None:
+    """Else the first epoch unlearns that, at the features' cost."""
+    shared, choices = make_shared(), replace(CHOICES, backbone=pretrained(tmp_path))
+    train, held_out = shared.manifest.fold_rows(0)
+    pixels = shared.pixels(32, "stretch").gather(train)
+
+    def sureness(label_smoothing: float) -> float:
+        settings = replace(SHORT, label_smoothing=label_smoothing)
+        training = Training(shared, settings, choices, train, held_out, seed=0)
+        network = training._network(32)
+        network.arrays = training._begin()
+        return float(network.fitted_head(training.counts).probabilities(network.features(pixels)).max(axis=1).mean())
+
+    assert sureness(0.5) < sureness(0.0) - 0.1
+    assert sureness(0.5) < 0.7
 
 
 def without_times(record: EpochRecord) -> EpochRecord:
