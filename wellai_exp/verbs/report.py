@@ -95,9 +95,12 @@ def _places(tracker: Tracker, name: str) -> Iterator[_Place]:
 
 def _pictures(tracker: Tracker, run_id: str) -> Iterator[Path]:
     """Give the pictures that a run has of those that say most."""
-    stages = tracker.get(run_id).params.get("stages", "").split(", ")
+    record = tracker.get(run_id)
+    stages = record.params.get("stages", "").split(", ")[::-1]
+    winner = record.tags.get("wellai.winner", "").split(" ")[0]
+    # The winner's own stage first, then the last ones.
     for path in _PICTURES:
-        for stage in reversed(stages):
+        for stage in sorted(stages, key=lambda stage: stage != winner):
             within = path.replace("search/", f"search/{stage}/") if stage else path
             try:
                 yield tracker.fetch(run_id, within)
