@@ -13,6 +13,10 @@ from test_study import make_study, measure, run
 from wellai_exp import stopping
 from wellai_exp.search import Proposal, Report
 
+either_signal = pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, stopping.Terminated)]
+)
+
 
 class Held:
     """Something to die."""
@@ -29,9 +33,7 @@ def _handlers() -> object:
 
 
 @pytest.mark.usefixtures("_handlers")
-@pytest.mark.parametrize(
-    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, stopping.Terminated)]
-)
+@either_signal
 def test_a_signal_that_a_library_turns_into_an_error_stops_the_search_and_fails_no_trial(
     tmp_path: Path, number: int, kind: type[KeyboardInterrupt]
 ) -> None:
@@ -61,9 +63,7 @@ def test_an_error_without_a_signal_stays_what_it_is() -> None:
 
 @pytest.mark.usefixtures("_handlers")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize(
-    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, stopping.Terminated)]
-)
+@either_signal
 def test_a_signal_inside_a_weak_references_callback_still_stops_the_search(
     tmp_path: Path, number: int, kind: type[KeyboardInterrupt]
 ) -> None:

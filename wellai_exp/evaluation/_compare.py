@@ -15,6 +15,8 @@ from wellai_exp.errors import DataError
 from wellai_exp.evaluation._evaluation import Evaluation
 from wellai_exp.metrics import McNemar
 
+# At which the table's corrected p-values must be able to find a class.
+_ALPHA = 0.05
 FALLING = frozenset(["log_loss", "expected_calibration_error", "hierarchical_distance", "mistake_severity"])
 
 
@@ -206,8 +208,7 @@ def _class_deltas(
     table = _deltas(reference, candidate)
     table.insert(0, "class", of.class_names)
     table.insert(1, "support", of.support)
-    # So many that a single class of all can be significant at 0.05 after Holm's correction.
-    swaps = max(4_999, 60 * of.n_classes)
+    swaps = metrics.swaps_enough(of.n_classes, _ALPHA)
     p_values = metrics.swap_test(of.labels, of.probabilities, other.probabilities, of.groups, n_swaps=swaps, seed=seed)
     return table.assign(p=p_values, p_holm=metrics.holm(p_values))
 

@@ -30,7 +30,7 @@ from wellai_exp.metrics._paired import (
     paired_per_class,
 )
 from wellai_exp.metrics._scorer import Scorer
-from wellai_exp.metrics._swaps import swap_test
+from wellai_exp.metrics._swaps import swap_test, swaps_enough
 
 __all__ = [
     "PARTS",
@@ -63,4 +63,5 @@ __all__ = [
     "resample_per_class",
     "scale_temperature",
     "swap_test",
+    "swaps_enough",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,25 @@ import numpy.typing as npt
 from wellai_exp.metrics._checks import ArrayError, FloatArray, IntArray, check_labels, check_scores
 from wellai_exp.seeding import generator
 
+_LEAST = 4_999
 # A class is left alone once so many swaps have given as great a difference: its p-value is then known to a fifth.
 _ENOUGH = 20
 _BATCH = 64
 # Sums of precisions in another order differ by so much.
 _ROUNDING = 1e-12
+
+
+def swaps_enough(n_classes: int, alpha: float) -> int:
+    """Give so many swaps of a class that a single one of C can be significant at `alpha` after Holm's correction.
+
+    Parameters
+    ----------
+    n_classes : int
+        C.
+    alpha : float
+        In (0, 1).
+    """
+    return max(_LEAST, math.ceil(3 * n_classes / alpha))
 
 
 def swap_test(

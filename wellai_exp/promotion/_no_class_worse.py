@@ -55,8 +55,7 @@ class NoClassWorse(Gate):
             own.probabilities,
             own.groups,
             n_resamples=self.n_resamples,
-            # Of fewer swaps no p-value is so small that it stays below alpha after Holm's correction.
-            n_swaps=max(4_999, math.ceil(3 * own.n_classes / self.alpha)),
+            n_swaps=metrics.swaps_enough(own.n_classes, self.alpha),
             seed=self.seed,
         )
         losses = -found.estimate
