@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wellai_exp.data import ImageFolder, ImageTable, Manifest, Split, build_manifest
+from wellai_exp.data import ImageFolder, ImageTable, Manifest, Split, build_manifest, nearest_twins
 from wellai_exp.data._build import tail_profile
 from wellai_exp.errors import DataError, SettingError
 
@@ -244,3 +244,21 @@ def test_the_real_photographs(tmp_path: Path) -> None:
     assert build_manifest(source, Split(), tmp_path).digest == manifest.digest
     # Opening 3,138 photographs again would take longer than this on any machine at hand.
     assert time.perf_counter() - start < 10
+
+
+def test_a_split_that_does_not_heed_twins_says_which_test_images_are_leaked(photos: Path, store: Path) -> None:
+    apart, careless = _build(photos, store), _build(photos, store, Split(folds=3, near_duplicates=False))
+    assert not apart.leaked.any()
+    assert careless.leaked.any()
+    assert not careless.leaked.all()
+    twin = careless.frame["twin"]
+    trained = set(twin.iloc[careless.train])
+    assert careless.leaked.tolist() == [each in trained for each in twin.iloc[careless.test]]
+    # The careless split's own groups hold no two files, so only the twins can tell.
+    assert not set(careless.frame["group"].iloc[careless.test]) & set(careless.frame["group"].iloc[careless.train])
+    (note,) = careless.notes
+    assert f"({careless.leaked.sum()} test images)" in note
+    nearest = nearest_twins(careless.hashes(careless.test), careless.hashes(careless.train), 40)
+    assert (nearest >= 0).tolist() == careless.leaked.tolist()
+    found = nearest[careless.leaked]
+    assert twin.iloc[careless.train].iloc[found].tolist() == twin.iloc[careless.test][careless.leaked].tolist()

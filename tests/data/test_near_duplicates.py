@@ -15,7 +15,10 @@ from wellai_exp.data import _near_duplicates
 from wellai_exp.data._near_duplicates import (
     HashArray,
     exact_groups,
+    hash_texts,
+    hashes_of,
     near_duplicate_groups,
+    nearest_twins,
     perceptual_hash,
 )
 
@@ -68,6 +71,31 @@ def test_groups_equal_those_of_a_double_loop_in_blocks_of_any_size(
         patch.setattr(_near_duplicates, "_CELLS", cells)
         found = near_duplicate_groups(hashes, mirrored, threshold)
     assert found.tolist() == _by_hand(hashes, mirrored, threshold)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(2, 24), threshold=st.integers(0, 40), cells=st.integers(1, 200))
+def test_the_nearest_twin_among_others_is_that_of_a_double_loop(seed: int, n: int, threshold: int, cells: int) -> None:
+    hashes, mirrored = _cloud(seed, n)
+    part = seed % n
+    own, others = (hashes[:part], mirrored[:part]), (hashes[part:], mirrored[part:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_near_duplicates, "_CELLS", cells)
+        found = nearest_twins(own, others, threshold)
+    assert found.shape == (part,)
+    for plain, flipped, twin in zip(*own, found, strict=True):
+        bits = [min(_bits(plain, a), _bits(plain, b), _bits(flipped, a)) for a, b in zip(*others, strict=True)]
+        assert twin == (bits.index(min(bits)) if min(bits) <= threshold else -1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(0, 9))
+def test_hashes_written_as_text_come_back(seed: int, n: int) -> None:
+    hashes, mirrored = _cloud(seed, n) if n else (np.zeros((0, 4), np.uint64), np.zeros((0, 4), np.uint64))
+    texts = hash_texts(hashes, mirrored)
+    assert [len(text) for text in texts] == [128] * n
+    for read, written in zip(hashes_of(texts), (hashes, mirrored), strict=True):
+        np.testing.assert_array_equal(read, written)
 
 
 @settings(max_examples=25, deadline=None)

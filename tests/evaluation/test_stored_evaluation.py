@@ -29,6 +29,7 @@ def drawn(seed: int, rows: int, kind: str = "float32") -> Evaluation:
         root="/photographs",
         train_support=np.array([5, 0, 30]),
         levels={"level_1": ("up", "down", "down")},
+        leaked=rng.integers(0, 2, rows).astype(bool),
     )
 
 
@@ -41,7 +42,7 @@ def test_what_is_read_is_what_was_written(
     path = tmp_path_factory.mktemp("stored") / "predictions.parquet"
     save_evaluation(written, path)
     read = load_evaluation(path)
-    for name in ("labels", "probabilities", "groups", "train_support"):
+    for name in ("labels", "probabilities", "groups", "train_support", "leaked"):
         expected, found = getattr(written, name), getattr(read, name)
         assert found.dtype == expected.dtype
         np.testing.assert_array_equal(found, expected)
@@ -54,6 +55,7 @@ def test_what_is_unknown_stays_unknown(tmp_path: Path) -> None:
     save_evaluation(Evaluation(np.array([0, 1]), np.eye(2), ("a", "b")), tmp_path / "p.parquet")
     read = load_evaluation(tmp_path / "p.parquet")
     assert (read.paths, read.sha256, read.train_support, dict(read.levels)) == ((), (), None, {})
+    assert read.leaked is None
     assert read.groups.tolist() == [0, 1]
 
 

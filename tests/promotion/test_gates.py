@@ -232,8 +232,8 @@ TRAIN = ROWS  # the first training row of the manifest
         ({}, Manifest(min_train=21), False, "20 images to train on, fewer than 21 (and 3 other"),
         ({}, Manifest(min_test=61), False, "60 images to be tested on, fewer than 61"),
         ({"label_0": NAMES[1]}, Manifest(min_test=60), False, "'Boat [Navasana]' has 59 images"),
-        ({f"group_{TRAIN}": 3}, Manifest(), False, "1 of 240 test images have near-duplicates"),
-        ({f"group_{TRAIN}": 3}, Manifest(overlap=1), True, "kept apart"),
+        ({f"twin_{TRAIN}": 3}, Manifest(), False, "1 of 240 test images have near-duplicates"),
+        ({f"twin_{TRAIN}": 3}, Manifest(overlap=1), True, "kept apart"),
         ({f"sha256_{TRAIN}": f"{3:064x}"}, Manifest(), False, "1 of 240 evaluated images are training images"),
     ],
 )

@@ -60,6 +60,17 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "summary": Verb(
+        "say what is in a data set, what changed between two versions of it, which near-duplicates they share",
+        (
+            "wellai-exp summary data=folder data.root=photos",
+            "wellai-exp summary --diff OLD NEW",
+            "wellai-exp summary --leaks NEW_PHOTOS TRAINED_ON",
+        ),
+        positional="manifests",
+        many=True,
+        switches={"--diff": "diff", "--leaks": "leaks"},
+    ),
     "sweep": Verb(
         "search an experiment, evaluate the best on the test split, register it",
         (

@@ -9,17 +9,22 @@ if TYPE_CHECKING:
     from wellai_exp.data._base import Listing, Source
     from wellai_exp.data._build import build_manifest
     from wellai_exp.data._demo import Demo
+    from wellai_exp.data._describe import class_table, describe, twins_between
+    from wellai_exp.data._difference import Difference
     from wellai_exp.data._feature_store import FeatureStore
     from wellai_exp.data._folder import ImageFolder
     from wellai_exp.data._manifest import Manifest
+    from wellai_exp.data._near_duplicates import nearest_twins
     from wellai_exp.data._pixel_store import PixelStore
     from wellai_exp.data._reader import ImageReader, decode, fit, read_image
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
+    from wellai_exp.data._versions import keep_manifest, kept_manifest, manifests_folder
     from wellai_exp.data._yoga82 import Yoga82
 
 _HOMES = {
     "Demo": "_demo",
+    "Difference": "_difference",
     "FeatureStore": "_feature_store",
     "ImageFolder": "_folder",
     "ImageReader": "_reader",
@@ -31,13 +36,21 @@ _HOMES = {
     "Split": "_split",
     "Yoga82": "_yoga82",
     "build_manifest": "_build",
+    "class_table": "_describe",
     "decode": "_reader",
+    "describe": "_describe",
     "fit": "_reader",
+    "keep_manifest": "_versions",
+    "kept_manifest": "_versions",
+    "manifests_folder": "_versions",
+    "nearest_twins": "_near_duplicates",
     "read_image": "_reader",
+    "twins_between": "_describe",
 }
 
 __all__ = [
     "Demo",
+    "Difference",
     "FeatureStore",
     "ImageFolder",
     "ImageReader",
@@ -49,9 +62,16 @@ __all__ = [
     "Split",
     "Yoga82",
     "build_manifest",
+    "class_table",
     "decode",
+    "describe",
     "fit",
+    "keep_manifest",
+    "kept_manifest",
+    "manifests_folder",
+    "nearest_twins",
     "read_image",
+    "twins_between",
 ]
 
 

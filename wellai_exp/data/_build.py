@@ -13,6 +13,7 @@ import pandas as pd
 from wellai_exp.data._base import Listing, Source, check_two_classes, shown
 from wellai_exp.data._index import Index, index_files
 from wellai_exp.data._manifest import Manifest
+from wellai_exp.data._near_duplicates import hash_texts
 from wellai_exp.data._split import Split
 from wellai_exp.errors import DataError, SettingError
 from wellai_exp.seeding import generator
@@ -50,18 +51,19 @@ def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
     names = sorted(set(listing.labels))
     place = {name: number for number, name in enumerate(names)}
     labels = np.array([place[label] for label in listing.labels], np.int64)
-    groups = split.groups(index)
+    twins = split.twins(index)
+    groups = split.groups(index, twins)
     notes = _two_labels(listing, index)
     if listing.sides is None:
         test = split.test_part(labels, groups, names)
     else:
         test = np.array(listing.sides) == "test"
         _check_official(labels, names, test)
-        notes += _straddling(groups, test)
+    notes += _leaks(twins, test, "split.near_duplicates=false" if listing.sides is None else "the official split")
     totals = np.bincount(labels, minlength=len(names))
     kept = np.sort(np.concatenate([np.flatnonzero(test), _long_tail(source, split, labels, groups, names, test)]))
     listing, index = listing.take(kept.tolist()), index.take(kept.tolist())
-    labels, groups, test = labels[kept], groups[kept], test[kept]
+    labels, groups, twins, test = labels[kept], groups[kept], twins[kept], test[kept]
     fold = np.full(len(labels), -1, np.int64)
     fold[~test] = split.fold_of(labels[~test], groups[~test], names, totals)
     notes += _unvalidated(labels[~test], fold[~test], names, split.folds)
@@ -76,7 +78,9 @@ def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
             "split": np.where(test, "test", "train"),
             "fold": fold,
             "group": groups,
+            "twin": twins,
             "sha256": index.sha256,
+            "hash": hash_texts(index.hashes, index.mirrored),
             "width": index.width,
             "height": index.height,
             "bytes": index.bytes,
@@ -134,14 +138,14 @@ def _check_official(labels: IntArray, names: list[str], test: BoolArray) -> None
             )
 
 
-def _straddling(groups: IntArray, test: BoolArray) -> tuple[str, ...]:
-    """Count the groups that the official split tears; they stay as it has them, so that results stay comparable."""
-    torn = np.intersect1d(groups[test], groups[~test])
+def _leaks(twins: IntArray, test: BoolArray, why: str) -> tuple[str, ...]:
+    """Count the groups that a split tears; they stay as it has them, so that results stay comparable."""
+    torn = np.intersect1d(twins[test], twins[~test])
     if not len(torn):
         return ()
     return (
-        f"{len(torn)} groups of near-duplicates lie on both sides of the official split "
-        f"({np.isin(groups[test], torn).sum()} test images) and are left there: scores on them are too high.",
+        f"{len(torn)} groups of near-duplicates lie on both sides by {why} ({np.isin(twins[test], torn).sum()} test "
+        "images): scores are too high, and every report has them without these images too.",
     )
 
 

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wellai_exp.data._near_duplicates import HashArray, hashes_of
 from wellai_exp.errors import StoreError
 from wellai_exp.paths import write_whole
 
 IntArray = npt.NDArray[np.int64]
 
 FILE_NAME = "manifest.parquet"
-_TEXTS = ("path", "label", "split", "sha256")
-_NUMBERS = ("fold", "group", "width", "height", "bytes")
+_TEXTS = ("path", "label", "split", "sha256", "hash")
+_NUMBERS = ("fold", "group", "twin", "width", "height", "bytes")
 _DIGEST_LENGTH = 32
 
 
@@ -33,8 +34,9 @@ class Manifest:
     ----------
     frame : DataFrame, n rows
         ``path`` (relative to `root`), ``label``, ``level_1`` … where ancestors of the class are known, ``split``
-        (``train`` or ``test``), ``fold`` (0, 1, …; -1 in the test part), ``group`` (near-duplicates share one),
-        ``sha256``, ``width`` and ``height`` (pixels), ``bytes``.
+        (``train`` or ``test``), ``fold`` (0, 1, …; -1 in the test part), ``group`` (images that the split keeps on one
+        side share one), ``twin`` (near-duplicates share one, whether or not the split heeds it), ``sha256``, ``hash``
+        (perceptual, of the picture and of its mirror image), ``width`` and ``height`` (pixels), ``bytes``.
     root : Path
         The folder that the paths start from.
     classes : tuple of str
@@ -120,6 +122,16 @@ class Manifest:
     def test(self) -> IntArray:
         """The rows of the test part."""
         return np.flatnonzero(self.frame["split"].to_numpy() == "test").astype(np.int64)
+
+    @cached_property
+    def leaked(self) -> npt.NDArray[np.bool_]:
+        """Whether a near-duplicate of each test row lies in the training part, shape (test rows,)."""
+        twin = self.frame["twin"].to_numpy()
+        return np.isin(twin[self.test], twin[self.train])
+
+    def hashes(self, rows: IntArray) -> tuple[HashArray, HashArray]:
+        """Give the perceptual hashes of some rows and of their mirror images, uint64, shape (rows, 4) each."""
+        return hashes_of(self.frame["hash"].iloc[rows].tolist())
 
     @property
     def n_folds(self) -> int:

@@ -114,6 +114,50 @@ def near_duplicate_groups(hashes: HashArray, mirrored: HashArray, threshold: int
     return _renumber(component[inverse.ravel()].astype(np.int64))
 
 
+def nearest_twins(
+    pictures: tuple[HashArray, HashArray], others: tuple[HashArray, HashArray], threshold: int
+) -> IntArray:
+    """Find the nearest near-duplicate of each picture among others.
+
+    Parameters
+    ----------
+    pictures, others : tuple of two arrays of uint64, each of shape (n, 4) and (m, 4)
+        What `perceptual_hash` gave for each, and for its mirror image.
+    threshold : int
+        How many bits of 255 two hashes, one of them perhaps mirrored, may differ in.
+
+    Returns
+    -------
+    array of int64, shape (n,)
+        The row among the others; -1 where none is near enough.
+    """
+    (plain, flipped), (other, mirrored) = pictures, others
+    nearest = np.full(len(plain), -1, np.int64)
+    if not len(other):
+        return nearest
+    step = max(1, _CELLS // len(other))
+    for start in range(0, len(plain), step):
+        rows = slice(start, start + step)
+        bits = _distance(plain[rows], other)
+        np.minimum(bits, _distance(plain[rows], mirrored), out=bits)
+        np.minimum(bits, _distance(flipped[rows], other), out=bits)
+        best = bits.argmin(axis=1)
+        nearest[rows] = np.where(bits[np.arange(len(best)), best] <= threshold, best, -1)
+    return nearest
+
+
+def hash_texts(hashes: HashArray, mirrored: HashArray) -> list[str]:
+    """Write hashes, shape (n, 4) each, as text that a table holds: 128 hexadecimal digits a picture."""
+    rows = np.ascontiguousarray(np.hstack([hashes, mirrored]), dtype=">u8")
+    return [row.tobytes().hex() for row in rows]
+
+
+def hashes_of(texts: Sequence[str]) -> tuple[HashArray, HashArray]:
+    """Read what `hash_texts` wrote."""
+    rows = np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64).reshape(-1, 2 * WORDS)
+    return np.ascontiguousarray(rows[:, :WORDS]), np.ascontiguousarray(rows[:, WORDS:])
+
+
 def _distance(left: HashArray, right: HashArray) -> npt.NDArray[np.uint16]:
     """Count differing bits, shape (len(left), len(right))."""
     total = np.zeros((len(left), len(right)), np.uint16)

@@ -71,11 +71,13 @@ class Split:
                 "set split.threshold=40",
             )
 
-    def groups(self, index: Index) -> IntArray:
-        """Give the group of near-duplicates that each file belongs to, shape (n,)."""
-        if self.near_duplicates:
-            return near_duplicate_groups(index.hashes, index.mirrored, self.threshold)
-        return exact_groups(index.sha256)
+    def groups(self, index: Index, twins: IntArray) -> IntArray:
+        """Give the group of each file whose members stay on one side, shape (n,), knowing its `twins`."""
+        return twins if self.near_duplicates else exact_groups(index.sha256)
+
+    def twins(self, index: Index) -> IntArray:
+        """Give the group of near-duplicates of each file, whether or not the split heeds it, shape (n,)."""
+        return near_duplicate_groups(index.hashes, index.mirrored, self.threshold)
 
     def test_part(self, labels: IntArray, groups: IntArray, names: Sequence[str]) -> BoolArray:
         """Choose the test part.

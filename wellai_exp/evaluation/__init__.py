@@ -16,6 +16,7 @@ from wellai_exp.evaluation._curves import pr_curves_figure
 from wellai_exp.evaluation._evaluation import Evaluation
 from wellai_exp.evaluation._explanations import explained_rows, explanations_figure
 from wellai_exp.evaluation._learning_curves import learning_curves_figure
+from wellai_exp.evaluation._manifest_figures import class_balance_figure, samples_sheet, sizes_figure, twins_sheet
 from wellai_exp.evaluation._mistake_sheets import confused_pairs_sheet, likely_mislabelled_sheet, worst_mistakes_sheet
 from wellai_exp.evaluation._mistakes import confused_pairs, likely_mislabelled, worst_mistakes
 from wellai_exp.evaluation._pareto import pareto_figure
@@ -53,6 +54,7 @@ __all__ = [
     "PairedPredictions",
     "Perturbation",
     "TwoClassifiers",
+    "class_balance_figure",
     "class_deltas_figure",
     "compare",
     "confused_pairs",
@@ -87,12 +89,15 @@ __all__ = [
     "robustness",
     "robustness_figure",
     "same_images",
+    "samples_sheet",
     "save_evaluation",
     "seeds_figure",
     "seeds_table",
     "simulate_power",
+    "sizes_figure",
     "thresholds_table",
     "thumbnails",
+    "twins_sheet",
     "worst_mistakes",
     "worst_mistakes_sheet",
     "worth_by_metric",

@@ -119,15 +119,20 @@ def thumbnails(evaluation: Evaluation, rows: Sequence[int] | npt.NDArray[np.int6
 
 
 def _thumbnail(evaluation: Evaluation, row: int, side: int) -> Picture:
-    from wellai_exp.data import decode
-
     if not evaluation.paths:
         return "no path is known"
+    expected = evaluation.sha256[row] if evaluation.sha256 else ""
+    return thumbnail(Path(evaluation.root) / evaluation.paths[row], side, expected)
+
+
+def thumbnail(file: Path, side: int = 256, expected: str = "") -> Picture:
+    """Read one photograph, small; `expected` is the SHA-256 that it must have, "" for any."""
+    from wellai_exp.data import decode
+
     try:
-        content = (Path(evaluation.root) / evaluation.paths[row]).read_bytes()
+        content = file.read_bytes()
     except (OSError, ValueError):  # A name that no file can have is a ValueError.
         return "the file is missing"
-    expected = evaluation.sha256[row] if evaluation.sha256 else ""
     if expected and hashlib.sha256(content).hexdigest() != expected:
         return "the file has changed"
     try:

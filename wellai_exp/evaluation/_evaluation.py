@@ -41,6 +41,8 @@ class Evaluation:
         Images of each class that the model was trained on.
     levels : mapping of str to sequence of str, length C
         For each level of a hierarchy, coarse first, the parent of each class.
+    leaked : array_like of bool, shape [N], optional
+        Whether the model was trained on a near-duplicate of the row; None where that is not known.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Evaluation:
     root: str = ""
     train_support: npt.NDArray[np.int64] | None = None
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    leaked: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         labels, probabilities = metrics.check_probabilities(self.labels, self.probabilities)
@@ -74,7 +77,11 @@ class Evaluation:
         object.__setattr__(self, "groups", _frozen(groups.astype(np.int64)))
         for name in ("paths", "sha256"):
             object.__setattr__(self, name, tuple(str(value) for value in getattr(self, name)))
-        for name, values in (("groups", self.groups), ("paths", self.paths), ("sha256", self.sha256)):
+        leaked = () if self.leaked is None else np.asarray(self.leaked, bool)
+        if self.leaked is not None:
+            object.__setattr__(self, "leaked", _frozen(np.asarray(leaked)))
+        known = (("groups", self.groups), ("paths", self.paths), ("sha256", self.sha256), ("leaked", leaked))
+        for name, values in known:
             if len(values) not in {0, rows}:
                 raise ArrayError(f"There are {rows} rows but {len(values)} {name}; they must be as many.")
 
@@ -100,7 +107,15 @@ class Evaluation:
             groups=self.groups[chosen],
             paths=tuple(self.paths[row] for row in chosen) if self.paths else (),
             sha256=tuple(self.sha256[row] for row in chosen) if self.sha256 else (),
+            leaked=None if self.leaked is None else self.leaked[chosen],
         )
+
+    @cached_property
+    def without_leaked(self) -> Evaluation | None:
+        """The rows that are not leaked; None where none is, where it is not known, or where all are."""
+        if self.leaked is None or not self.leaked.any() or self.leaked.all():
+            return None
+        return self.take(np.flatnonzero(~self.leaked))
 
     @property
     def n_classes(self) -> int:

@@ -29,7 +29,8 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
         Predictions of N rows and C classes.
     path : Path
         File to write. Its columns are ``label`` and ``predicted`` (names), ``group``, ``path`` and ``sha256`` (empty
-        where unknown) and ``probabilities`` (a list of C), so that any reader of Parquet can ask of it.
+        where unknown), ``leaked`` (null where unknown) and ``probabilities`` (a list of C), so that any reader of
+        Parquet can ask of it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -43,6 +44,7 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
             "group": evaluation.groups,
             "path": list(evaluation.paths) or [""] * rows,
             "sha256": list(evaluation.sha256) or [""] * rows,
+            "leaked": pa.array([None] * rows if evaluation.leaked is None else evaluation.leaked, pa.bool_()),
             "probabilities": pa.FixedSizeListArray.from_arrays(flat, evaluation.n_classes),
         }
     )
@@ -91,6 +93,7 @@ def _evaluation(table: pa.Table, facts: dict[str, Any]) -> Evaluation:
         root=facts["root"],
         train_support=facts["train_support"],
         levels=facts["levels"],
+        leaked=None if table["leaked"].null_count else table["leaked"].to_numpy(),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import pandas as pd
 
 from wellai_exp.promotion._evidence import Evidence
@@ -44,7 +43,7 @@ class Manifest(Gate):
         manifest = evidence.manifest
         if manifest is None:
             return False, f"there is nothing to test: {evidence.manifest_problem or 'no manifest is kept'}", {}
-        near, seen = _straddling(manifest), _trained_on(manifest, evidence)
+        near, seen = int(manifest.leaked.sum()), _trained_on(manifest, evidence)
         counts = manifest.counts
         problems = [
             *_too_few(counts["train"], "train on", self.min_train),
@@ -76,12 +75,6 @@ def _too_few(counts: pd.Series, what: str, least: int) -> list[str]:
         return []
     others = f" (and {len(few) - 1} other classes have too few)" if len(few) > 1 else ""
     return [f"the class {few.index[0]!r} has {few.iloc[0]} images to {what}, fewer than {least}{others}"]
-
-
-def _straddling(manifest: data.Manifest) -> int:
-    """Count the test images that share a group with a training image."""
-    groups = manifest.frame["group"].to_numpy()
-    return int(np.isin(groups[manifest.test], groups[manifest.train]).sum())
 
 
 def _trained_on(manifest: data.Manifest, evidence: Evidence) -> int:

@@ -18,7 +18,9 @@ from wellai_exp.report._blocks import (
     Text,
 )
 from wellai_exp.report._card import CardFacts, model_card
+from wellai_exp.report._data_sections import DataFacts, data_sections
 from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
+from wellai_exp.report._leaks import leaks_sentence
 from wellai_exp.report._measures import metrics_table
 from wellai_exp.report._render import render
 from wellai_exp.report._sweep_sections import SweepFacts, seeds_section, sweep_sections
@@ -28,6 +30,7 @@ __all__ = [
     "Block",
     "CardFacts",
     "Code",
+    "DataFacts",
     "Extras",
     "Facts",
     "Highlight",
@@ -42,7 +45,9 @@ __all__ = [
     "Term",
     "Text",
     "Whisker",
+    "data_sections",
     "evaluation_sections",
+    "leaks_sentence",
     "metrics_table",
     "model_card",
     "render",

@@ -60,8 +60,6 @@ class CardFacts:
         Setting -> value.
     reproduce : str
         The line that trains it again.
-    seen_in_training : int
-        Test images that it was trained on.
     intended_use, out_of_scope, owner, licence : str
         As its owner puts them.
     """
@@ -84,7 +82,6 @@ class CardFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, object] = field(default_factory=dict)
     reproduce: str = ""
-    seen_in_training: int = 0
     intended_use: str = ""
     out_of_scope: str = ""
     owner: str = ""
@@ -128,7 +125,7 @@ def model_card(
     """
     extras = extras or Extras()
     brief, *measured = evaluation_sections(evaluation, intervals, extras)
-    known = [*_contaminated(facts, evaluation), *limits(evaluation, extras.robustness), _elsewhere(facts)]
+    known = [*limits(evaluation, extras.robustness), _elsewhere(facts)]
     return [
         brief,
         _model(facts),
@@ -213,15 +210,6 @@ def _training(facts: CardFacts) -> Section:
         else:
             blocks.append(Text(f"{'The configuration is' if title == 'Setting' else 'The libraries are'} unknown."))
     return Section("Training", blocks)
-
-
-def _contaminated(facts: CardFacts, evaluation: Evaluation) -> list[str]:
-    if not facts.seen_in_training:
-        return []
-    return [
-        f"{facts.seen_in_training:,} of the {len(evaluation.labels):,} test images were among those that it was "
-        "trained on: on others it does worse than these figures say."
-    ]
 
 
 def _elsewhere(facts: CardFacts) -> str:

@@ -20,6 +20,7 @@ from wellai_exp.evaluation import (
 from wellai_exp.metrics import parts_of
 from wellai_exp.metrics import reliability as compare_confidence
 from wellai_exp.report._blocks import Block, Highlight, Highlights, Picture, Plot, Section, Table, Text
+from wellai_exp.report._leaks import leaks_section
 from wellai_exp.report._limits import confidence, tail, weakest
 from wellai_exp.report._measures import measure_of, metrics_table, range_text
 from wellai_exp.report._robustness import robustness_section
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _HIGHLIGHTED = ("accuracy", "balanced_accuracy", "auc_pr_macro", "auc_pr_worst")
 _PAIRS = 15
+_APART = " None of them has a near-duplicate among the training images."
 _BINS = 10
 
 
@@ -84,13 +86,14 @@ def evaluation_sections(
     Returns
     -------
     list of Section
-        In brief, scores, classes, precision and recall, confusions, calibration; then mistakes, robustness and
-        explanations where `extras` has them.
+        In brief, scores, leaked images where there are any, classes, precision and recall, confusions, calibration;
+        then mistakes, robustness and explanations where `extras` has them.
     """
     extras = extras or Extras()
     sections = [
         _brief(evaluation, intervals or {}),
         _scores(evaluation, intervals or {}),
+        *([leaks] if (leaks := leaks_section(evaluation)) else []),
         _classes(evaluation, extras),
         _precision_and_recall(evaluation, extras),
         _confusions(evaluation, extras),
@@ -135,7 +138,8 @@ def _measured_on(evaluation: Evaluation) -> str:
     near_duplicates = f" ({groups:,} groups of near-duplicates)" if groups < rows else ""
     absent = int((evaluation.support == 0).sum())
     unmeasured = f", {absent} of them without an image and so not measured" if absent else ""
-    return f"Measured on {rows:,} images{near_duplicates} of {evaluation.n_classes} classes{unmeasured}."
+    apart = "" if evaluation.leaked is None or evaluation.leaked.any() else _APART
+    return f"Measured on {rows:,} images{near_duplicates} of {evaluation.n_classes} classes{unmeasured}.{apart}"
 
 
 def _classes(evaluation: Evaluation, extras: Extras) -> Section:

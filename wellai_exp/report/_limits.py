@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from wellai_exp.evaluation import confused_pairs
+from wellai_exp.report._leaks import leaks_sentence
 from wellai_exp.report._robustness import worst_change
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _ALWAYS_ONE = (
     "Every image is given one of the {classes} classes, also one that shows none of them; only a low probability can "
     "tell, and how well it does was not measured."
 )
+_LEAKS_UNKNOWN = "Whether test images have near-duplicates among those that it was trained on is not known."
 _NOT_CHANGED = "How the scores change with light, blur, rotation or compression was not measured."
 
 
@@ -37,6 +39,7 @@ def limits(evaluation: Evaluation, robustness: pd.DataFrame | None = None) -> li
         From `wellai_exp.evaluation.robustness`.
     """
     sentences = [
+        leaks_sentence(evaluation) or (_LEAKS_UNKNOWN if evaluation.leaked is None else ""),
         weakest(evaluation),
         _thinly_tested(evaluation),
         _unmeasured(evaluation),

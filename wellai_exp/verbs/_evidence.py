@@ -59,6 +59,7 @@ def evaluation_of(
     probabilities: npt.NDArray[Any],
     class_names: Sequence[str] | None = None,
     train_support: npt.ArrayLike | None = None,
+    leaked: npt.NDArray[np.bool_] | None = None,
 ) -> Evaluation:
     """Join predictions of a manifest's test part with what the manifest knows of its rows and classes.
 
@@ -72,6 +73,9 @@ def evaluation_of(
         The model's classes, where they are not the manifest's.
     train_support : array_like of int, shape [C], optional
         Images of each class that the model was trained on; by default the manifest's training part.
+    leaked : array of bool, shape [test rows], optional
+        Which test rows have a near-duplicate among the images that the model was trained on; by default, for a model of
+        the manifest's own classes, those with one in its training part.
 
     Raises
     ------
@@ -86,8 +90,9 @@ def evaluation_of(
             f"data={manifest.name}: the model knows no class {strange[0]!r} ({len(strange)} such); "
             "evaluate it on data with its own classes."
         )
-    if train_support is None and class_names is None:
-        train_support = manifest.counts["train"].to_numpy()
+    if class_names is None:
+        train_support = manifest.counts["train"].to_numpy() if train_support is None else train_support
+        leaked = manifest.leaked if leaked is None else leaked
     return Evaluation(
         np.array([place[label] for label in test["label"]], np.int64),
         probabilities,
@@ -98,6 +103,7 @@ def evaluation_of(
         root=str(manifest.root),
         train_support=None if train_support is None else np.asarray(train_support, np.int64),
         levels=_levels(manifest, names),
+        leaked=leaked,
     )
 
 
@@ -110,8 +116,15 @@ def _levels(manifest: Manifest, names: Sequence[str]) -> dict[str, tuple[str, ..
 
 
 def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
-    """Log aggregates as ``<part>/<name>``, the per-class table, the report, the pictures and the predictions."""
+    """Log aggregates as ``<part>/<name>``, the per-class table, the report, the pictures and the predictions.
+
+    Where test images are leaked, the aggregates without them are ``<part>_without_leaked/<name>``.
+    """
     run.log_metrics({f"{part}/{name}": value for name, value in evaluation.aggregates.items()})
+    if evaluation.leaked is not None:
+        run.log_metrics({f"{part}/leaked_images": int(evaluation.leaked.sum())})
+    if (honest := evaluation.without_leaked) is not None:
+        run.log_metrics({f"{part}_without_leaked/{name}": value for name, value in honest.aggregates.items()})
     run.log_table(evaluation.per_class, f"{part}/per_class.csv")
     run.log_text(evaluation.report, f"{part}/classification_report.txt")
     run.log_figure(confusion_figure(evaluation), f"{part}/confusion_matrix.png")

@@ -26,7 +26,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from wellai_exp.evaluation import Evaluation
 from wellai_exp.metrics import Interval
+from wellai_exp.report import leaks_sentence
 from wellai_exp.search import Study
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -118,6 +120,12 @@ def intervals_table(intervals: Mapping[str, Interval], part: str) -> Table:
     return table
 
 
+def say_leaks(console: Console, evaluation: Evaluation) -> None:
+    """Say what the scores are without the test images that the model has as good as seen, where there are any."""
+    if sentence := leaks_sentence(evaluation):
+        console.print(Text(sentence, style="yellow"))
+
+
 def board_table(board: pd.DataFrame, groups: list[str], objective: str, rows: int = 10) -> Table:
     """Give the best trials."""
     table = Table(title="Leaderboard", title_justify="left")
@@ -175,9 +183,9 @@ class Closing:
         The searched config groups.
     objective : str
         What was maximised.
-    winner, baseline, student : mapping of str to float
-        Test metrics of the registered model, of the same configuration without its strategy, and of the student;
-        empty where there is none.
+    winner, baseline, honest, student : mapping of str to float
+        Test metrics of the registered model, of the same configuration without its strategy, of the model without the
+        test images that have a near-duplicate in training, and of the student; empty where there is none.
     spread : mapping of str to (float, float)
         Mean and standard deviation of a test metric over the seeds; empty for one seed.
     reproduce : str
@@ -195,6 +203,7 @@ class Closing:
     objective: str
     winner: Mapping[str, float]
     baseline: Mapping[str, float]
+    honest: Mapping[str, float]
     student: Mapping[str, float]
     spread: Mapping[str, tuple[float, float]]
     reproduce: str
@@ -227,6 +236,8 @@ class Closing:
         if self.baseline:
             columns.append(("without its strategy", lambda name: f"{self.baseline[name]:.4f}"))
             columns.append(("gain (points)", lambda name: f"{100 * (self.winner[name] - self.baseline[name]):+.1f}"))
+        if self.honest:
+            columns.append(("without leaked images", lambda name: f"{self.honest[name]:.4f}"))
         if self.student:
             columns.append(("student", lambda name: f"{self.student[name]:.4f}"))
         for heading, _ in columns:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from wellai_exp.config import SPACE_KEY, build
-from wellai_exp.data import Manifest, build_manifest
+from wellai_exp.data import Manifest, build_manifest, keep_manifest
 from wellai_exp.errors import SettingError
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
@@ -57,10 +57,9 @@ class Workbench:
         make_choices(cfg)
         EvidenceSettings.of(cfg.evidence)
         tracker = open_tracker(cfg)
-        manifest = build_manifest(source, split, store)
+        manifest = keep_manifest(build_manifest(source, split, store), store)
         # Late, because it takes seconds and everything above can be refused without it.
         prepare_tensorflow()
-        manifest.save(manifest_folder(store, manifest.digest))
         return cls(cfg, store, manifest, Shared(manifest, store, seed), tracker)
 
     def task(self, cfg: DictConfig) -> Task:
@@ -81,11 +80,6 @@ def log_data(run: Run, manifest: Manifest, context: str = "training") -> None:
         "smallest_class": int(counts.min()),
     }
     run.log_dataset(manifest.name, manifest.digest, str(manifest.root), len(manifest.frame), profile, context)
-
-
-def manifest_folder(store: Path, digest: str) -> Path:
-    """Say where the manifest of a data version is kept."""
-    return store / "manifests" / digest
 
 
 def open_tracker(cfg: DictConfig) -> Tracker:

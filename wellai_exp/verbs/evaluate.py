@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from rich.progress import track
 from rich.text import Text
 
 from wellai_exp.config import build
-from wellai_exp.data import ImageReader, Manifest, build_manifest
+from wellai_exp.data import ImageReader, Manifest, Split, build_manifest, manifests_folder, nearest_twins
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import EVALUATED_TAG, ModelRef, Registry, load
@@ -21,8 +20,8 @@ from wellai_exp.verbs._card import card_facts
 from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Subject, evaluation_of
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import Speaker, intervals_table
-from wellai_exp.verbs._workbench import log_data, manifest_folder, open_tracker
+from wellai_exp.verbs._screen import Speaker, intervals_table, say_leaks
+from wellai_exp.verbs._workbench import log_data, open_tracker
 
 
 def run(cfg: DictConfig) -> None:
@@ -32,12 +31,13 @@ def run(cfg: DictConfig) -> None:
     ref = Registry(tracker.tracking).resolve(str(cfg.model))
     batch_size = whole_number("batch_size", cfg.batch_size, "set batch_size=32")
     settings = EvidenceSettings.of(cfg.evidence)
-    manifest = build_manifest(build(cfg, "data"), build(cfg, "split"), store)
+    split: Split = build(cfg, "split")
+    manifest = build_manifest(build(cfg, "data"), split, store)
     prepare_tensorflow()
     subject = Subject(load(ref), ref.size, str(ref.metadata.get("resize", "stretch")))
     probabilities = _predict(subject, manifest, batch_size)
-    evaluation = evaluation_of(manifest, probabilities, ref.class_names, ref.metadata.get("train_support"))
-    seen = _seen_in_training(ref, manifest, store)
+    leaked = _leaked(ref, manifest, store, split.threshold)
+    evaluation = evaluation_of(manifest, probabilities, ref.class_names, ref.metadata.get("train_support"), leaked)
     console = Console()
     tags = {
         **provenance(int(cfg.seed)),
@@ -50,28 +50,31 @@ def run(cfg: DictConfig) -> None:
     }
     with tracker.run(f"evaluate {cfg.model} on {manifest.name}", tags=tags) as evaluated:
         log_data(evaluated, manifest, "evaluation")
-        evaluated.log_metrics({"test/seen_in_training": seen})
         with Speaker(console).line("evidence") as speaker:
             evidence = Evidence(settings, evaluation, subject, int(cfg.seed), speaker.say)
             evidence.log(evaluated, "test")
             name = Path(ref.name).stem if ref.name.endswith(".keras") else ref.name
             facts = card_facts(cfg.card, ref, subject.model, manifest.name, name, ref.version)
-            evidence.log_report(evaluated, "test", replace(facts, seen_in_training=seen), ref.sha256)
-    if seen:
-        console.print(f"[yellow]{seen} of {len(manifest.test)} test images were in the model's training part[/yellow]")
+            evidence.log_report(evaluated, "test", facts, ref.sha256)
     console.print(intervals_table(evidence.intervals, "test"))
+    say_leaks(console, evaluation)
     console.print(Text(f"run {evaluated.id} of experiment {cfg.name}; look at it with wellai-exp ui"))
 
 
-def _seen_in_training(ref: ModelRef, manifest: Manifest, store: Path) -> int:
-    """Count the test images that the model was trained on, where the manifest of its training is still kept."""
+def _leaked(ref: ModelRef, manifest: Manifest, store: Path, threshold: int) -> npt.NDArray[np.bool_] | None:
+    """Say which test images have a near-duplicate that the model was trained on.
+
+    None where the manifest of its training is no longer kept.
+    """
     digest = str(ref.metadata.get("data_digest", ""))
-    folder = manifest_folder(store, digest)
-    if not digest or digest == manifest.digest or not folder.is_dir():
-        return 0
+    if digest == manifest.digest:
+        return manifest.leaked
+    folder = manifests_folder(store) / digest
+    if not digest or not folder.is_dir():
+        return None
     known = Manifest.load(folder)
-    trained = set(known.frame["sha256"].iloc[known.train])
-    return int(manifest.frame["sha256"].iloc[manifest.test].isin(trained).sum())
+    twins = nearest_twins(manifest.hashes(manifest.test), known.hashes(known.train), threshold)
+    return np.asarray(twins >= 0)
 
 
 def _predict(subject: Subject, manifest: Manifest, batch_size: int) -> npt.NDArray[np.float32]:

@@ -14,12 +14,13 @@ from rich.text import Text
 
 from wellai_exp.benchmark import LatencyBook, Runtime
 from wellai_exp.config import build
+from wellai_exp.data import manifests_folder
 from wellai_exp.errors import DataError, SettingError, StoreError, WellaiError
 from wellai_exp.promotion import Gate, Verdict, document, gather, judge
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Judgement, ModelRef, Registry, Tracker, load
 from wellai_exp.verbs._numbers import whole_number
-from wellai_exp.verbs._workbench import manifest_folder, open_tracker
+from wellai_exp.verbs._workbench import open_tracker
 
 
 def run(cfg: DictConfig) -> None:
@@ -85,7 +86,7 @@ def _judge(
     def latency_ms(model: ModelRef) -> float:
         return _latency(store, runtime, model)
 
-    manifests = manifest_folder(store, "")
+    manifests = manifests_folder(store)
     try:
         evidence = gather(tracker, str(cfg.model), version, champion, manifests, runtime.name, latency_ms)
     except (DataError, StoreError) as error:

@@ -259,6 +259,7 @@ class Sweep:
             winner=part("test"),
             spread={name: (part("test_mean")[name], std) for name, std in part("test_std").items()},
             baseline=part("baseline"),
+            honest=part("test_without_leaked"),
             student=part("student"),
             reproduce=record.tags["wellai.reproduce"],
             place=self._place(version),

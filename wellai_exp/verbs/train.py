@@ -8,7 +8,7 @@ from rich.console import Console
 from wellai_exp.config import Composer
 from wellai_exp.verbs._follow import Follower
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import Speaker, metrics_table
+from wellai_exp.verbs._screen import Speaker, metrics_table, say_leaks
 from wellai_exp.verbs._trial import run_name
 from wellai_exp.verbs._winner import fit_and_evaluate, log_report, log_winner, register
 from wellai_exp.verbs._workbench import Workbench, log_data, make_choices, trial_params
@@ -41,6 +41,7 @@ def run(cfg: DictConfig) -> None:
             version = register(bench, run_, kept.uri, winner, tags) if cfg.register else None
             log_report(bench, run_, kept, version)
     console.print(metrics_table({**cross_validated, **{f"test/{name}": value for name, value in winner.test.items()}}))
+    say_leaks(console, winner.evaluation)
     console.print(f"run {run_.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
     if version is not None:
         console.print(f"registered as {cfg.tracking.registered_name} version {version} ({cfg.tracking.alias})")
