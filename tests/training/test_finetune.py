@@ -246,7 +246,17 @@ def test_the_decoupled_route_takes_the_plainly_trained_backbone(make_shared: Cal
     result = regime.task(shared).cross_validate(replace(CHOICES, strategy=Smote(k_neighbors=2)))
     assert 0.0 < result.metrics["auc_pr_macro_mean"] <= 1.0
     assert sorted((shared.store / "trainings").glob("*")) == trained
-    assert regime.task(shared).fit(CHOICES).probabilities.shape == (len(shared.manifest.test), shared.n_classes)
+    listener = Listener()
+    fitted = regime.task(shared).fit(CHOICES, listener)
+    assert fitted.probabilities.shape == (len(shared.manifest.test), shared.n_classes)
+    assert [record.epoch for record in listener.heard] == [1, 2, 3]
+    test = shared.manifest.test
+    images = shared.pixels(fitted.backbone.size, "stretch").gather(test).astype(np.float32)
+    np.testing.assert_allclose(fitted.model()(images), fitted.probabilities, atol=1e-4)
+    plain = replace(regime, mirror=False).task(shared).fit(CHOICES)
+    seen, mirrored = (plain.model()(np.ascontiguousarray(view)) for view in (images, images[:, :, ::-1]))
+    np.testing.assert_allclose((np.asarray(seen) + np.asarray(mirrored)) / 2, fitted.probabilities, atol=1e-4)
+    assert np.abs(plain.probabilities - fitted.probabilities).max() > 1e-4
 
 
 def test_a_contrastive_warm_up_changes_the_backbone_before_the_classifier_joins(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from wellai_exp.augmentation import NoAugmentation, Policy
+from wellai_exp.augmentation import HorizontalFlip, NoAugmentation, Policy
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.metrics import fold_summary
-from wellai_exp.models import Backbone, LinearHead, Scaler
+from wellai_exp.models import Backbone, FittedHead, LinearHead, Scaler
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._features import BackboneFeatures
 from wellai_exp.training._finetune import NOBODY, Decoupled, FineTune
@@ -103,6 +105,11 @@ class ProbeTask:
         self.n_folds = self.manifest.n_folds
 
     @property
+    def mirrored(self) -> bool:
+        """Whether the answers for an image and its mirror image are averaged; a probe asks once."""
+        return False
+
+    @property
     def features(self) -> BackboneFeatures:
         """The features of all images."""
         return self.shared.features(self.regime.resize, self.regime.memory_gb)
@@ -126,12 +133,11 @@ class ProbeTask:
             data, said = self._fold_data(choices, backbone, train, fold)
             parts.append(data)
             notes += [f"fold {fold + 1}: {note}" for note in said]
-            scope = self.manifest.train
-            validation.append((held_out, self.features.rows(backbone, NoAugmentation(), 0, held_out, scope)))
+            validation.append((held_out, self._judged(backbone, held_out, self.manifest.train)))
         fitted = fit_heads(choices.head, choices.strategy, choices.policy, parts, self.shared.n_classes, own)
         folds = tuple(
-            self.shared.scores(rows, head.probabilities(features))
-            for head, (rows, features) in zip(fitted, validation, strict=True)
+            self.shared.scores(rows, _mean_answer(head, views))
+            for head, (rows, views) in zip(fitted, validation, strict=True)
         )
         return CrossValidation(fold_summary(list(folds)), folds, tuple(notes))
 
@@ -152,19 +158,21 @@ class ProbeTask:
         choices = self._prepared(choices)
         own = self.shared.seed if seed is None else seed
         train, test = self.manifest.train, self.manifest.test
-        backbone = self._with_weights(choices, train, NO_ROWS, own, "whole training part")
+        backbone = self._with_weights(choices, train, NO_ROWS, own, "whole training part", watcher)
         data, notes = self._fold_data(choices, backbone, train, "all")
         head = fit_heads(choices.head, choices.strategy, choices.policy, [data], self.shared.n_classes, own)[0]
         everything = np.sort(np.concatenate([train, test]))
-        features = self.features.rows(backbone, NoAugmentation(), 0, test, everything)
-        return Fitted(head, backbone, head.probabilities(features), notes)
+        probabilities = _mean_answer(head, self._judged(backbone, test, everything))
+        return Fitted(head, backbone, probabilities, notes, self.mirrored)
 
     def _prepared(self, choices: Choices) -> Choices:
         """Check the choices against the regime and bind the head to the data."""
         self.regime.check(choices)
         return replace(choices, head=choices.head.bound(self.manifest.levels))
 
-    def _with_weights(self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str) -> Backbone:
+    def _with_weights(
+        self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str, watcher: Watcher = NOBODY
+    ) -> Backbone:
         """Give the backbone itself, or trained on these rows where it has no weights.
 
         A fold gets a representation of its own: one that had seen the fold's validation images, with their labels,
@@ -175,8 +183,13 @@ class ProbeTask:
             return backbone
         recipe = self.regime.representation
         training = Training(self.shared, recipe.training, recipe.choices(backbone), rows, NO_ROWS, seed)
-        with epoch_progress(f"{backbone.name}, {title}", recipe.training.epochs) as progress:
+        with epoch_progress(f"{backbone.name}, {title}", recipe.training.epochs, watcher) as progress:
             return training.run(progress).backbone
+
+    def _judged(self, backbone: Backbone, rows: Rows, scope: Rows) -> list[npt.NDArray[np.float32]]:
+        """Give the features [n, D] of rows as they are, and of their mirror images where those count too."""
+        plain = self.features.rows(backbone, NoAugmentation(), 0, rows, scope)
+        return [plain, self.features.rows(backbone, HorizontalFlip(), 1, rows, scope)] if self.mirrored else [plain]
 
     def _fold_data(
         self, choices: Choices, backbone: Backbone, rows: Rows, fold: object
@@ -191,6 +204,11 @@ class ProbeTask:
         seed = derive_seed(self.shared.seed, "resample", fold)
         resampled = choices.strategy.resample(scaler(features), labels, self.shared.n_classes, seed)
         return FoldData(resampled.features, resampled.labels, scaler), resampled.notes
+
+
+def _mean_answer(head: FittedHead, views: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
+    """Give the mean of the probabilities [n, C] over views of the same rows."""
+    return np.asarray(np.mean([head.probabilities(view) for view in views], axis=0), np.float64)
 
 
 class DecoupledTask(ProbeTask):
@@ -209,9 +227,16 @@ class DecoupledTask(ProbeTask):
         self._decoupled = regime
         self.n_folds = min(regime.folds, self.manifest.n_folds)
 
-    def _with_weights(self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str) -> Backbone:
+    @property
+    def mirrored(self) -> bool:
+        """Whether the answers for an image and its mirror image are averaged, as in the fine-tuning before."""
+        return self._decoupled.mirror
+
+    def _with_weights(
+        self, choices: Choices, rows: Rows, held_out: Rows, seed: int, title: str, watcher: Watcher = NOBODY
+    ) -> Backbone:
         """Give the backbone as it was fine-tuned on these rows alone."""
-        with epoch_progress(f"{choices.backbone.name}, {title}", self._decoupled.epochs) as progress:
+        with epoch_progress(f"{choices.backbone.name}, {title}", self._decoupled.epochs, watcher) as progress:
             return self._decoupled.representation(self.shared, choices, rows, held_out, seed, progress).backbone
 
     def _fold_data(

@@ -10,8 +10,8 @@ from wellai_exp.training._results import Watcher
 
 
 @contextmanager
-def epoch_progress(title: str, epochs: int) -> Iterator[Watcher]:
-    """Give a watcher that shows epoch, loss, images per second and the time left."""
+def epoch_progress(title: str, epochs: int, watcher: Watcher) -> Iterator[Watcher]:
+    """Give a watcher that shows epoch, loss, images per second and the time left, and tells another all it hears."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -30,9 +30,11 @@ def epoch_progress(title: str, epochs: int) -> Iterator[Watcher]:
             def step(self, done: int, steps: int, loss: float, images_per_second: float) -> None:
                 state = f"loss {loss:.3f} {images_per_second:.0f} images/s"
                 progress.update(task, completed=self.done + done / steps, epoch=self.done + 1, state=state)
+                watcher.step(done, steps, loss, images_per_second)
 
             def epoch(self, record: EpochRecord) -> None:
                 self.done = record.epoch
                 progress.update(task, completed=float(record.epoch), epoch=record.epoch)
+                watcher.epoch(record)
 
         yield Line()
