@@ -11,19 +11,27 @@ if TYPE_CHECKING:
     from wellai_exp.data._demo import Demo
     from wellai_exp.data._feature_store import FeatureStore
     from wellai_exp.data._folder import ImageFolder
+    from wellai_exp.data._link_table import LinkTable
+    from wellai_exp.data._links import COLLECTED, GOT, Link, LinkedSource, LinkList
     from wellai_exp.data._manifest import Manifest
     from wellai_exp.data._pixel_store import PixelStore
-    from wellai_exp.data._reader import ImageReader, decode, fit, read_image
+    from wellai_exp.data._reader import ImageReader, decode, fit, image_format, read_image
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._yoga82 import Yoga82
 
 _HOMES = {
+    "COLLECTED": "_links",
+    "GOT": "_links",
     "Demo": "_demo",
     "FeatureStore": "_feature_store",
     "ImageFolder": "_folder",
     "ImageReader": "_reader",
     "ImageTable": "_table",
+    "Link": "_links",
+    "LinkList": "_links",
+    "LinkTable": "_link_table",
+    "LinkedSource": "_links",
     "Listing": "_base",
     "Manifest": "_manifest",
     "PixelStore": "_pixel_store",
@@ -33,15 +41,22 @@ _HOMES = {
     "build_manifest": "_build",
     "decode": "_reader",
     "fit": "_reader",
+    "image_format": "_reader",
     "read_image": "_reader",
 }
 
 __all__ = [
+    "COLLECTED",
+    "GOT",
     "Demo",
     "FeatureStore",
     "ImageFolder",
     "ImageReader",
     "ImageTable",
+    "Link",
+    "LinkList",
+    "LinkTable",
+    "LinkedSource",
     "Listing",
     "Manifest",
     "PixelStore",
@@ -51,6 +66,7 @@ __all__ = [
     "build_manifest",
     "decode",
     "fit",
+    "image_format",
     "read_image",
 ]
 
