@@ -134,6 +134,20 @@ async def _looked_up(host: str, port: int) -> list[tuple[Any, ...]]:
     return await answer
 
 
+class _BrokenOff(aiohttp.ClientError):
+    """A connection that broke off before the head of an answer was there."""
+
+
+async def _asked_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a request again on its own where a connection breaks off; tries are counted here."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenOff from error
+
+
 class Fetcher:
     """Sends single requests; redirects, retries and the peace of a host are its caller's.
 
@@ -160,6 +174,7 @@ class Fetcher:
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
+            middlewares=(_asked_once,),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -227,7 +242,7 @@ _FAILURES: tuple[tuple[type[Exception], Answer], ...] = (
     (TimeoutError, Answer("dead", "no whole answer came within collect.seconds", passing=True)),
     (aiohttp.ClientPayloadError, Answer("dead", "its answer was cut short", passing=True)),
     (aiohttp.ClientSSLError, Answer("dead", "no secure connection could be made")),
-    (aiohttp.ServerDisconnectedError, Answer("dead", "the connection broke off", passing=True)),
+    (_BrokenOff, Answer("dead", "the connection broke off", passing=True)),
     (OSError, Answer("dead", "the connection broke off", passing=True)),
     (aiohttp.ClientResponseError, Answer("dead", "its answer is not HTTP, or its headers are too large")),
 )
