@@ -170,10 +170,11 @@ def _transfers() -> dict[str, Case]:
 
 def _robots() -> dict[str, Case]:
     refused = ("noai", "noimageai", "noindex", "NoAI", "none", "nosnippet, noai", "wellai-exp: noai", "*: noindex")
-    refused += ("max-snippet: 5, noindex", "unavailable_after: 1 Jan 2020, noimageai")
+    more = ("max-snippet: 5, noindex", "unavailable_after: 1 Jan 2020, noimageai")
     accepted = ("noarchive", "googlebot: noindex", "otherbot: noai, noindex", "index, follow", "", "max-snippet: -1")
     cases = {
-        f"robots {said}": Case(REFUSED, "X-Robots-Tag", whole(JPEG, X_Robots_Tag=said), requests=1) for said in refused
+        f"robots {said}": Case(REFUSED, "X-Robots-Tag", whole(JPEG, X_Robots_Tag=said), requests=1)
+        for said in (*refused, *more)
     }
     cases |= {f"robots {said or 'empty'}": Case(GOT, behaviour=whole(JPEG, X_Robots_Tag=said)) for said in accepted}
     twice = raw(head(Content_Length=len(JPEG))[:-2] + b"X-Robots-Tag: all\r\nX-Robots-Tag: noai\r\n\r\n" + JPEG)
@@ -212,13 +213,17 @@ def _unsafe(address: str, url: Callable[[Hostile], str]) -> Case:
     return Case(REFUSED, UNSAFE, url=url)
 
 
+def _at(url: str) -> Callable[[Hostile], str]:
+    return lambda _: url
+
+
 def _wrong_place(address: str) -> Callable[[Hostile], str]:
     return lambda hostile: f"http://{address}:{hostile.forbidden}/x.jpg"
 
 
 def _directly() -> dict[str, Case]:
     cases = {f"to {address}": _unsafe(address, _wrong_place(address)) for address in ADDRESSES}
-    cases |= {f"to {url}": Case(REFUSED, "neither http nor https", url=lambda _, url=url: url) for url in SCHEMES}
+    cases |= {f"to {url}": Case(REFUSED, "neither http nor https", url=_at(url)) for url in SCHEMES}
     unreadable = {
         "no scheme": "www.example.com/x.jpg",
         "scheme alone": "http://",
@@ -238,7 +243,7 @@ def _directly() -> dict[str, Case]:
         "words": "not a URL at all",
         "path": "../../../etc/passwd",
     }
-    cases |= {f"URL: {name}": Case(REFUSED, "URL", url=lambda _, url=url: url) for name, url in unreadable.items()}
+    cases |= {f"URL: {name}": Case(REFUSED, "URL", url=_at(url)) for name, url in unreadable.items()}
     cases["host that is not known"] = Case(DEAD, "", url=lambda _: "http://no.such.host.invalid/x.jpg")
     cases["host label of 70 letters"] = Case(DEAD, "", url=lambda _: f"http://{'a' * 70}.invalid/x.jpg")
     cases["closed port"] = Case(DEAD, "no connection", url=lambda hostile: f"http://127.0.0.1:{hostile.closed}/x")

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from cases import CASES, GOT, JPEG, LOOPBACK, fill, path_of
-from hostile import MEGABYTES, SECONDS, Hostile, hostile_server
+from hostile import Hostile, hostile_server
+from listening import Listener, limits_for
 
 from wellai_exp.collecting import Limits, Record, collect
 from wellai_exp.collecting._addresses import Gate
@@ -51,20 +52,6 @@ LABELS = (
     *("Bharadvaja's_Twist_pose_or_Bharadvajasana_I_", "Crane_(Crow)_Pose_or_Bakasana_", "Sitting pose 1 (normal)"),
 )
 ORDINARY = "ordinary"
-
-
-class Silent:
-    """Watches and says nothing; remembers."""
-
-    def __init__(self) -> None:
-        self.known: list[Record] = []
-        self.told: list[Record] = []
-
-    def begin(self, links: Sequence[Link], known: Sequence[Record]) -> None:
-        self.known = list(known)
-
-    def finished(self, record: Record) -> None:
-        self.told.append(record)
 
 
 class Spy:
@@ -104,26 +91,11 @@ class Collected:
     limits: Limits
     spy: Spy
     requests: Counter[str]
-    watcher: Silent
+    watcher: Listener
 
     def of(self, name: str) -> Record:
         (found,) = [each for each in self.records if each.label == name]
         return found
-
-
-def limits_for(hostile: Hostile, **more: Any) -> Limits:
-    usual = {
-        "per_host": 200,
-        "concurrency": 200,
-        "pause": 0,
-        "seconds": SECONDS,
-        "tries": 2,
-        "backoff": 0.01,
-        "longest_wait": 5,
-        "megabytes": MEGABYTES,
-        "allow": [f"127.0.0.1:{hostile.port}", f"127.0.0.1:{hostile.closed}"],
-    }
-    return Limits(**{**usual, **more})
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +116,7 @@ def collected(hostile: Hostile, tmp_path_factory: pytest.TempPathFactory) -> Col
     pd.DataFrame(rows, columns=["label", "url"]).to_csv(folder / "urls.csv", index=False, quoting=1)
     root = folder / "in" / "photos"
     links = LinkTable(root, folder / "urls.csv").links().links
-    spy, watcher, limits = Spy(), Silent(), limits_for(hostile)
+    spy, watcher, limits = Spy(), Listener(), limits_for(hostile)
     hostile.requests.clear()
     spy.looking = True
     records = collect(root, links, limits, watcher)
@@ -232,7 +204,7 @@ def test_the_trap_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Gate, "check", lambda *_: None)
     with hostile_server() as served:
         links = [Link(f"http://{address}:{served.forbidden}/x.jpg", address) for address in LOOPBACK]
-        records = collect(tmp_path, links, limits_for(served, tries=1), Silent())
+        records = collect(tmp_path, links, limits_for(served, tries=1), Listener())
         reached = {each.label for each in records if each.status == 200}
         assert served.trespasses == len(reached)
         assert {"127.0.0.1", "localhost", "0.0.0.0"} <= reached

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -112,7 +112,7 @@ class Journal:
         """Append a record; it is with the operating system when this returns, so that only a power cut can lose it."""
         self.records[record.key] = record
         try:
-            self._handle.write(json.dumps(asdict(record)).encode() + b"\n")
+            self._handle.write(json.dumps(vars(record)).encode() + b"\n")
             self._handle.flush()
         except OSError as error:
             raise self._failure(error) from error
@@ -145,7 +145,7 @@ def write_table(root: Path, records: Iterable[Record]) -> Path:
 
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(record) for record in records], columns=[each.name for each in fields(Record)])
+    frame = pd.DataFrame([vars(record) for record in records], columns=[each.name for each in fields(Record)])
     frame["status"] = frame["status"].astype("Int64")
     path = root / COLLECTED
     with write_whole(path) as beside:

@@ -7,6 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -46,7 +47,7 @@ class Link:
     split: str = ""
     problem: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that name the photograph's file, whatever the list holds."""
         text = json.dumps([self.label, self.listed, self.url])

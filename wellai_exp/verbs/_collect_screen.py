@@ -17,6 +17,7 @@ from wellai_exp.data import Link
 from wellai_exp.verbs._screen import SECONDS_BETWEEN_LINES
 
 _VERDICTS = ("got", "dead", "refused")
+SECONDS_BETWEEN_BARS = 0.1
 _CLASSES_SHOWN = 6
 _LONGEST_NAME = 40
 
@@ -54,55 +55,63 @@ class CollectScreen:
         self._classes: dict[str, TaskID] = {}
         self._verdicts: dict[str, Counter[str]] = {}
         self._total: Counter[str] = Counter()
-        # The classes whose bars are shown, the one with the newest verdict last.
-        self._recent: list[str] = []
-        self._said = 0.0
+        self._wanted: Counter[str] = Counter()
+        # The classes with the newest verdicts, the newest last.
+        self._recent: dict[str, None] = {}
+        self._drawn = 0.0
+        self._said = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[CollectScreen]:
         """Show the bars while the block runs."""
         with self._progress:
-            yield self
-            for label in self._recent:
-                self._progress.update(self._classes[label], visible=False)
+            try:
+                yield self
+            finally:
+                self._recent.clear()
+                self._draw()
 
     def begin(self, links: Sequence[Link], known: Sequence[Record]) -> None:
         """Count what is wanted, and what is known already."""
         self._all = self._progress.add_task("[bold]all classes", total=len(links), verdicts="")
-        for label, count in Counter(link.label for link in links).items():
-            self._verdicts[label] = Counter()
-            self._classes[label] = self._progress.add_task(
-                escape(plain(label)), total=count, visible=False, verdicts=""
-            )
+        self._wanted.update(link.label for link in links)
         for record in known:
             self._count(record)
-        self._update(*self._verdicts)
+        self._draw()
 
     def finished(self, record: Record) -> None:
         """Count a verdict, and bring its class into view until it is complete."""
         self._count(record)
-        label = record.label
-        if label in self._recent:
-            self._recent.remove(label)
-        self._recent.append(label)
-        for old in self._recent[:-_CLASSES_SHOWN]:
-            self._progress.update(self._classes[old], visible=False)
-        self._recent = self._recent[-_CLASSES_SHOWN:]
-        self._update(label)
-        if not self._console.is_terminal and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._said = time.monotonic()
-            self._console.print(f"{self._total.total():,} done: {_in_words(self._total)}", highlight=False)
+        self._recent.pop(record.label, None)
+        self._recent[record.label] = None
+        now = time.monotonic()
+        # Often enough for an eye; thousands a second would cost more than the requests.
+        if now - self._drawn >= SECONDS_BETWEEN_BARS:
+            self._drawn = now
+            self._draw()
+        if not self._console.is_terminal and now - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = now
+            self._console.print(
+                f"{self._total.total():,} of {self._wanted.total():,}: {_in_words(self._total)}", highlight=False
+            )
 
     def _count(self, record: Record) -> None:
-        self._verdicts[record.label][record.verdict] += 1
+        self._verdicts.setdefault(record.label, Counter())[record.verdict] += 1
         self._total[record.verdict] += 1
 
-    def _update(self, *labels: str) -> None:
-        for label in labels:
-            found, task = self._verdicts[label], self._classes[label]
-            complete = found.total() >= (self._progress.tasks[self._progress.task_ids.index(task)].total or 0)
-            shown = label in self._recent and not complete
-            self._progress.update(task, completed=found.total(), verdicts=_in_words(found), visible=shown)
+    def _draw(self) -> None:
+        under_way = [label for label in self._recent if self._verdicts[label].total() < self._wanted[label]]
+        shown = under_way[-_CLASSES_SHOWN:]
+        self._recent = dict.fromkeys(shown)
+        for label in [*self._classes]:
+            if label not in shown:
+                self._progress.remove_task(self._classes.pop(label))
+        for label in shown:
+            if label not in self._classes:
+                name, total = escape(plain(label)), self._wanted[label]
+                self._classes[label] = self._progress.add_task(name, total=total, verdicts="")
+            found = self._verdicts[label]
+            self._progress.update(self._classes[label], completed=found.total(), verdicts=_in_words(found))
         if self._all is not None:
             self._progress.update(self._all, completed=self._total.total(), verdicts=_in_words(self._total))
 
