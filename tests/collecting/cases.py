@@ -33,6 +33,8 @@ GOT, DEAD, REFUSED = "got", "dead", "refused"
 JPEG = picture()
 BROAD = picture(side=120)
 EITHER = "dead|refused"
+LATE = "within collect.seconds"
+UNKNOWN = f"host is not known|{LATE}"
 LARGE = int(MEGABYTES * 1e6) + 1
 
 
@@ -40,7 +42,8 @@ LARGE = int(MEGABYTES * 1e6) + 1
 class Case:
     """A path's behaviour, or another URL, and what must come of it.
 
-    ``verdict`` and ``reason`` are patterns; ``requests`` is how often the path is asked for, where that matters.
+    ``verdict`` and ``reason`` are patterns; ``requests`` is how often the path is asked for, where that matters; what
+    is ``late`` runs into the limit of seconds.
     """
 
     verdict: str
@@ -49,6 +52,10 @@ class Case:
     url: Callable[[Hostile], str] | None = None
     requests: int | None = None
     ending: str = ".jpg"
+
+    @property
+    def late(self) -> bool:
+        return LATE in self.reason
 
 
 def _bodies() -> dict[str, Case]:
@@ -122,7 +129,7 @@ def _statuses() -> dict[str, Case]:
 
 
 def _transfers() -> dict[str, Case]:
-    cut, strange, late, large = "cut short", "not HTTP", "within collect.seconds", "larger than collect.megabytes"
+    cut, strange, large = "cut short", "not HTTP", "larger than collect.megabytes"
     return {
         "chunked": Case(GOT, behaviour=chunked(JPEG)),
         "no length": Case(GOT, behaviour=raw(head() + JPEG)),
@@ -140,10 +147,10 @@ def _transfers() -> dict[str, Case]:
         "endless chunks": Case(
             REFUSED, large, dripping(head(Transfer_Encoding="chunked"), b"4e20\r\n" + b"x" * 20_000 + b"\r\n", 0)
         ),
-        "dripping body": Case(DEAD, late, dripping(head(Content_Length=5000) + JPEG[:30], b"x"), requests=2),
-        "dripping headers": Case(DEAD, late, dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"), requests=2),
-        "dripping status": Case(DEAD, late, dripping(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 C\r\n\r\n")),
-        "silence": Case(DEAD, late, silent, requests=2),
+        "dripping body": Case(DEAD, LATE, dripping(head(Content_Length=5000) + JPEG[:30], b"x"), requests=2),
+        "dripping headers": Case(DEAD, LATE, dripping(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"), requests=2),
+        "dripping status": Case(DEAD, LATE, dripping(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 C\r\n\r\n")),
+        "silence": Case(DEAD, LATE, silent, requests=2),
         "closed at once": Case(DEAD, "broke off", raw(b""), requests=2),
         "reset": Case(DEAD, "broke off", reset, requests=2),
         "headers cut off": Case(DEAD, "broke off", raw(b"HTTP/1.1 200 OK\r\nContent-Le"), requests=2),
@@ -209,7 +216,7 @@ UNSAFE = "address is not public|URL cannot be read"
 def _unsafe(address: str, url: Callable[[Hostile], str]) -> Case:
     """Say what becomes of an address; not every resolver knows the name with a dot behind it."""
     if address == "localhost.":
-        return Case(EITHER, f"{UNSAFE}|host is not known", url=url)
+        return Case(EITHER, f"{UNSAFE}|{UNKNOWN}", url=url)
     return Case(REFUSED, UNSAFE, url=url)
 
 
@@ -244,10 +251,10 @@ def _directly() -> dict[str, Case]:
         "path": "../../../etc/passwd",
     }
     cases |= {f"URL: {name}": Case(REFUSED, "URL", url=_at(url)) for name, url in unreadable.items()}
-    cases["host that is not known"] = Case(DEAD, "", url=lambda _: "http://no.such.host.invalid/x.jpg")
-    cases["host label of 70 letters"] = Case(DEAD, "", url=lambda _: f"http://{'a' * 70}.invalid/x.jpg")
+    cases["host that is not known"] = Case(DEAD, UNKNOWN, url=lambda _: "http://no.such.host.invalid/x.jpg")
+    cases["host label of 70 letters"] = Case(DEAD, UNKNOWN, url=lambda _: f"http://{'a' * 70}.invalid/x.jpg")
     cases["closed port"] = Case(DEAD, "no connection", url=lambda hostile: f"http://127.0.0.1:{hostile.closed}/x")
-    cases["https of a plain server"] = Case(DEAD, "", url=lambda hostile: f"https://127.0.0.1:{hostile.port}/x")
+    cases["https of a plain server"] = Case(DEAD, LATE, url=lambda hostile: f"https://127.0.0.1:{hostile.port}/x")
     return cases
 
 

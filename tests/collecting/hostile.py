@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 MEGABYTES = 0.2
-SECONDS = 1.5
 Behaviour = Callable[[asyncio.StreamWriter, int], Awaitable[None]]
 
 

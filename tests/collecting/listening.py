@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hostile import MEGABYTES, SECONDS, Hostile
+from hostile import MEGABYTES, Hostile
 
 from wellai_exp.collecting import Limits, Record
 from wellai_exp.data import Link
@@ -33,7 +33,6 @@ def limits_for(hostile: Hostile, **more: Any) -> Limits:
         "per_host": 200,
         "concurrency": 200,
         "pause": 0,
-        "seconds": SECONDS,
         "tries": 2,
         "backoff": 0.01,
         "longest_wait": 5,

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from hostile import Hostile, picture, whole
+from hostile import Behaviour, Hostile, hostile_server, picture, redirect, whole
 from listening import Listener, limits_for, photos
 
 from wellai_exp import stopping
+from wellai_exp.cli import main
 from wellai_exp.collecting import collect
 from wellai_exp.data import Link, LinkTable
 from wellai_exp.errors import DataError, StoreError
+
+
+@pytest.fixture
+def served() -> Iterator[Hostile]:
+    """A server for one test alone, with forty photographs below /photo/."""
+    with hostile_server() as hostile:
+        hostile.routes |= {f"/photo/{number}": whole(picture(seed=number)) for number in range(40)}
+        yield hostile
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -79,9 +90,8 @@ def test_what_was_dead_is_tried_again_where_that_is_asked_for(served: Hostile, t
     assert [row["verdict"] for row in table(tmp_path)] == [each.verdict for each in second]
 
 
-@pytest.mark.parametrize("kills", [1, 3])
-def test_killed_and_typed_again_it_downloads_nothing_twice(served: Hostile, tmp_path: Path, kills: int) -> None:
-    typed = command(served, tmp_path)
+def test_killed_and_typed_again_it_downloads_nothing_twice(served: Hostile, tmp_path: Path) -> None:
+    typed, kills = command(served, tmp_path), 2
     for kill in range(1, kills + 1):
         process = subprocess.Popen(typed, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         # Each answer takes its time from now on, so that the kill finds some under way.
@@ -107,9 +117,7 @@ def test_killed_and_typed_again_it_downloads_nothing_twice(served: Hostile, tmp_
         assert again == (0 if link.key in stored else 1)
 
 
-def slowly(body: bytes) -> Callable[..., object]:
-    import asyncio
-
+def slowly(body: bytes) -> Behaviour:
     async def behave(writer: asyncio.StreamWriter, times: int) -> None:
         await asyncio.sleep(0.05)
         await whole(body)(writer, times)
@@ -243,7 +251,10 @@ def test_a_full_disk_stops_at_once_and_leaves_nothing_half_written(served: Hosti
         side = 200 if number == 20 else 24
         served.routes[f"/photo/{number}"] = whole(picture("BMP", seed=number, side=side))
     typed = command(served, tmp_path, "collect.concurrency=1", "collect.per_host=1")
-    limited = f"import resource, os, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); os.execv(sys.argv[1], sys.argv[1:])"  # noqa: E501, F541
+    limited = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", limited, *typed], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -261,34 +272,30 @@ def test_a_full_disk_stops_at_once_and_leaves_nothing_half_written(served: Hosti
     assert "40 of 40 photographs" in again.stdout
 
 
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer every look-up as a machine without network does."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+
+@pytest.mark.usefixtures("no_network")
 def test_no_network_is_said_and_nobody_called_dead(served: Hostile, tmp_path: Path) -> None:
-    # An address without a route: what a machine without network has for all of them.
     links = [Link(f"http://name{number}.invalid/x.jpg", "pose") for number in range(8)]
-    strict = limits_for(served, offline=4, tries=1)
-    if {each.reason for each in collect(tmp_path / "a", links[:1], strict, Listener())} != {"its host is not known"}:
-        pytest.skip("names are looked up in another way here")
-    if not unreachable():
-        pytest.skip("this machine's resolver answers, so that a name that does not exist is no sign of no network")
     with pytest.raises(DataError, match=r"4 hosts in a row .* mend its network .* collect.offline=0"):
-        collect(tmp_path / "b", links, strict, Listener())
-    assert not (tmp_path / "b" / "collected.jsonl").read_bytes()
-    records = collect(tmp_path / "b", links, limits_for(served, offline=0, tries=1), Listener())
-    assert {each.verdict for each in records} == {"dead"}
+        collect(tmp_path, links, limits_for(served, offline=4), Listener())
+    assert not (tmp_path / "collected.jsonl").read_bytes()
+    records = collect(tmp_path, links, limits_for(served, offline=0), Listener())
+    assert {(each.verdict, each.reason) for each in records} == {("dead", "its host is not known")}
 
 
-def unreachable() -> bool:
-    import socket
-
-    try:
-        socket.getaddrinfo("name.invalid", 80)
-    except socket.gaierror as error:
-        return error.errno == socket.EAI_AGAIN
-    return False
-
-
+@pytest.mark.usefixtures("no_network")
 def test_one_answer_shows_that_the_network_is_there(served: Hostile, tmp_path: Path) -> None:
     links = [Link(f"http://name{number}.invalid/x.jpg", "pose") for number in range(3)]
-    records = collect(tmp_path, [*links, *photos(served, 2)], limits_for(served, offline=4, tries=1), Listener())
+    records = collect(tmp_path, [*links, *photos(served, 2)], limits_for(served, offline=4), Listener())
     assert [each.verdict for each in records] == ["dead"] * 3 + ["got"] * 2
 
 
@@ -303,8 +310,6 @@ def test_a_host_is_not_crowded_and_has_its_pause(served: Hostile, tmp_path: Path
 
 
 def test_a_redirect_to_a_host_waits_its_turn_there(served: Hostile, tmp_path: Path) -> None:
-    from hostile import redirect
-
     served.routes |= {f"/from/{number}": redirect(f"/photo/{number}") for number in range(6)}
     links = [Link(f"{served.base}/from/{number}", "pose") for number in range(6)]
     collect(tmp_path, links, limits_for(served, per_host=1, pause=0.03), Listener())
@@ -325,3 +330,27 @@ def test_what_was_collected_is_a_source(served: Hostile, tmp_path: Path) -> None
     assert sorted(set(listing.labels)) == ["pose 0", "pose 1", "pose 2", "pose 3"]
     assert "1 of the 40 listed photographs were not collected." in listing.notes
     assert all((source.root / path).is_file() for path in listing.paths)
+
+
+def test_the_command_says_what_the_list_holds_and_ends_with_a_table(
+    served: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    monkeypatch.chdir(tmp_path)
+    typed = command(served, tmp_path)[3:]
+    with (tmp_path / "urls.csv").open("a") as handle:
+        handle.write(f"pose 0,{served.base}/gone\npose 0,{served.base}/lost\npose 1,ftp://x\n[b]pose,\n")
+    monkeypatch.setattr(sys, "argv", ["wellai-exp", *typed])
+    main()
+    shown = " ".join(capsys.readouterr().out.split())
+    for words in (
+        "rows │ 44 ",
+        "│ pose 0 │ 12 │ 10 │ 2 │ 0 │ its server answers 404 (2) │",
+        "│ pose 1 │ 11 │ 10 │ 0 │ 1 │ its URL is neither http nor https (1) │",
+        "│ [b]pose │ 1 │ 0 │ 0 │ 1 │ it has no URL (1) │",
+        "│ all │ 44 │ 40 │ 2 │ 2 │ its server answers 404 (2) │",
+        "40 of 44 photographs are in photos; collected.csv there says what became of each",
+        "wellai-exp sweep data=links data.table=urls.csv data.root=photos",
+        "wellai-exp collect data=links data.table=urls.csv data.root=photos 'collect.again=[dead]'",
+    ):
+        assert words in shown

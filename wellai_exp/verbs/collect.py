@@ -38,6 +38,7 @@ def run(cfg: DictConfig) -> None:
     data += [override for override in HydraConfig.get().overrides.task if override.startswith("data.")]
     commands = [["sweep", *data]] if verdicts["got"] else []
     commands += [["collect", *data, "collect.again=[dead]"]] if verdicts["dead"] else []
-    console.print("Next:" if commands else "")
+    if commands:
+        console.print("Next:")
     for command in commands:
         console.print(Text(f"  {shlex.join(['wellai-exp', *command])}", style="bold green"), soft_wrap=True)
