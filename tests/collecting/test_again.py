@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from listening import Listener, limits_for, photos
 
 from wellai_exp import stopping
 from wellai_exp.cli import main
-from wellai_exp.collecting import collect
+from wellai_exp.collecting import Record, collect
 from wellai_exp.data import Link, LinkTable
 from wellai_exp.errors import DataError, StoreError
 
@@ -57,12 +57,12 @@ def command(served: Hostile, folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "wellai_exp", "collect", "data=links", *settings]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(2_000):
-        if condition():
+def wait_for_files(root: Path, count: int) -> None:
+    for _ in range(6_000):
+        if len(files_there(root)) >= count:
             return
         time.sleep(0.01)
-    raise AssertionError("it did not come about within 20 s")
+    raise AssertionError(f"{count} files did not come within a minute")
 
 
 def test_a_second_run_asks_for_nothing(served: Hostile, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_killed_and_typed_again_it_downloads_nothing_twice(served: Hostile, tmp_
         # Each answer takes its time from now on, so that the kill finds some under way.
         for number in range(40):
             served.routes[f"/photo/{number}"] = slowly(picture(seed=number))
-        wait_for(lambda kill=kill: len(files_there(tmp_path / "photos")) >= 8 * kill)
+        wait_for_files(tmp_path / "photos", 8 * kill)
         process.kill()
         process.wait()
     kept = files_there(tmp_path / "photos")
@@ -135,7 +135,7 @@ def test_a_signal_leaves_everything_kept(served: Hostile, tmp_path: Path, sent: 
         served.routes[f"/photo/{number}"] = slowly(picture(seed=number))
     typed = command(served, tmp_path)
     process = subprocess.Popen(typed, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: len(files_there(tmp_path / "photos")) >= 8)
+    wait_for_files(tmp_path / "photos", 8)
     process.send_signal(sent)
     _, said = process.communicate(timeout=60)
     assert process.returncode == status, said
@@ -161,7 +161,12 @@ def test_a_signal_at_the_very_end_still_counts(
     stopping.listen()
     try:
         links = photos(served, 3)
-        listener = Listener(lambda _: len(listener.told) == 3 and os.kill(os.getpid(), signal.SIGINT))
+
+        def at_each(_: Record) -> None:
+            if len(listener.told) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        listener = Listener(at_each)
         with pytest.raises(KeyboardInterrupt):
             collect(tmp_path, links, limits_for(served), listener)
         assert len(table(tmp_path)) == 3

@@ -16,9 +16,9 @@ from wellai_exp.data import COLLECTED, Link, LinkTable, Split, Yoga82, build_man
 from wellai_exp.errors import DataError, SettingError, WellaiError
 
 
-def _table(folder: Path, text: str | bytes, **more: str) -> LinkTable:
+def _table(folder: Path, text: str | bytes, split_column: str | None = None) -> LinkTable:
     (folder / "urls.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return LinkTable(folder / "photos", folder / "urls.csv", **more)
+    return LinkTable(folder / "photos", folder / "urls.csv", split_column=split_column)
 
 
 def _collected(root: Path, rows: list[tuple[str, str, str, str, str]]) -> None:

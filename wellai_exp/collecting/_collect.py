@@ -92,9 +92,8 @@ def collect(root: Path, links: Sequence[Link], limits: Limits, watcher: Watcher)
     """
     ensure_dir(root, "data.root")
     ensure_dir(root / IMAGES, "data.root")
-    lock = FileLock(root / _LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(root / _LOCK).acquire(timeout=0)
     except Timeout:
         raise StoreError(
             f"data.root={root}: another wellai-exp collect is at work there; wait for it, or name another folder."
