@@ -107,10 +107,12 @@ class CollectScreen:
             if label not in shown:
                 self._progress.remove_task(self._classes.pop(label))
         for label in shown:
+            found = self._verdicts[label]
             if label not in self._classes:
                 name, total = escape(plain(label)), self._wanted[label]
-                self._classes[label] = self._progress.add_task(name, total=total, verdicts="")
-            found = self._verdicts[label]
+                self._classes[label] = self._progress.add_task(
+                    name, total=total, completed=found.total(), verdicts=_in_words(found)
+                )
             self._progress.update(self._classes[label], completed=found.total(), verdicts=_in_words(found))
         if self._all is not None:
             self._progress.update(self._all, completed=self._total.total(), verdicts=_in_words(self._total))
