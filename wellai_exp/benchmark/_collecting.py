@@ -37,6 +37,8 @@ class CollectingRate:
         URLs listed, and photographs that are there.
     seconds : float
         From reading the folder to the last byte of the table.
+    cpu_seconds : float
+        Of this process in that time, all threads together; the server's are not in it.
     megabytes : float
         Of the photographs, in 10⁶ bytes.
     """
@@ -44,6 +46,7 @@ class CollectingRate:
     urls: int
     got: int
     seconds: float
+    cpu_seconds: float
     megabytes: float
 
     @property
@@ -77,11 +80,11 @@ def measure_collecting(urls: int, seed: int, watcher: Watcher) -> CollectingRate
             Link(f"http://{_HOST}:{port}/{number}.jpg", f"class {number % _CLASSES:02d}") for number in range(urls)
         ]
         limits = Limits(concurrency=_CONCURRENCY, per_host=_CONCURRENCY, pause=0.0, allow=[f"{_HOST}:{port}"])
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         records: list[Record] = collect(Path(folder), links, limits, watcher)
-        seconds = time.perf_counter() - started
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     got = [each for each in records if each.verdict == "got"]
-    return CollectingRate(urls, len(got), seconds, sum(each.bytes for each in got) / 1e6)
+    return CollectingRate(urls, len(got), seconds, cpu_seconds, sum(each.bytes for each in got) / 1e6)
 
 
 def _drawn(seed: int) -> list[bytes]:

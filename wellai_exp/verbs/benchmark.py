@@ -121,7 +121,8 @@ def _collect(cfg: DictConfig) -> None:
         rate = measure_collecting(urls, int(cfg.seed), screen)
     console.print(
         f"{rate.urls:,} URLs of a local server in {rate.seconds:.1f} s: {rate.urls_per_second:.0f} URLs a second, "
-        f"{rate.got:,} photographs, {rate.megabytes:.0f} MB; load average {os.getloadavg()[0]:.1f} on "
+        f"{rate.got:,} photographs, {rate.megabytes:.0f} MB; "
+        f"{1000 * rate.cpu_seconds / rate.urls:.1f} ms of CPU each; load average {os.getloadavg()[0]:.1f} on "
         f"{os.cpu_count()} cores",
         highlight=False,
         soft_wrap=True,
