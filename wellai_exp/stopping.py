@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -41,6 +41,30 @@ def check() -> None:
     """
     if _asked:
         raise _asked[-1]
+
+
+@contextmanager
+def deferred(tell: Callable[[], object]) -> Iterator[None]:
+    """Have a signal call `tell` and raise nothing, for code that an exception just anywhere would tear.
+
+    Who uses it calls `check` afterwards.
+
+    Parameters
+    ----------
+    tell : callable
+        Called in the main thread, between any two instructions: it should set something and return.
+    """
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        _asked.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        tell()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

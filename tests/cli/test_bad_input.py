@@ -46,6 +46,7 @@ def refuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, 
     return shown[0]
 
 
+LISTED = ["data.root=photos", "data.table=urls.csv"]
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "unknown verb": (["swep"], r"swep: .*did you mean `wellai-exp sweep`"),
     "unknown experiment": (["sweep", "experiment=nope"], r"experiment=nope: .*choose one of .*demo"),
@@ -91,6 +92,18 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "unknown promotion": (["promote", "nobody"], r"nobody"),
     "port as text": (["ui", "--port", "here"], r"port=here: .*type --port 5000"),
     "seed as text": (["train", "seed=lucky"], r"seed=lucky: "),
+    "collecting a demo": (["collect", "data=demo"], r"data=demo: it lists no URLs; choose data=links"),
+    "collecting no table": (["collect", "data.root=x"], r"data\.table=\?\?\?: .*type data\.table=VALUE"),
+    "collecting a missing table": (["collect", "data.root=x", "data.table=/no.csv"], r"data\.table=/no\.csv: "),
+    "collecting without lists": (["collect", "data=yoga82", "data.root=/no/such"], r"data\.lists=/no/such: "),
+    "limit of hosts": (["collect", *LISTED, "collect.per_host=0"], r"collect\.per_host=0: .*set collect\.per_host=2"),
+    "limit as text": (["collect", *LISTED, "collect.seconds=long"], r"collect\.seconds=long: .*number"),
+    "exempt name": (["collect", *LISTED, "collect.allow=['localhost:80']"], r"collect\.allow=localhost:80: .*numeric"),
+    "again what": (["collect", *LISTED, "collect.again=[got]"], r"collect\.again=got: .*dead and refused"),
+    "unknown limit": (["collect", *LISTED, "collect.per_hots=1"], r"collect\.per_hots: "),
+    "unknown added limit": (["collect", *LISTED, "+collect.threads=1"], r"collect.*threads"),
+    "collecting into a file": (["collect", "data.root=/dev/null", "data.table=/no.csv"], r"data\.table=/no\.csv: "),
+    "unknown benchmark": (["benchmark", "what=collecting"], r"what=collecting: .*collect"),
     "unknown rollback": (["rollback", "nobody"], r"nobody"),
 }
 

@@ -12,7 +12,19 @@ import pytest
 
 from wellai_exp.cli._verbs import VERBS, UsageError, quote, to_overrides
 
-HEAVY = {"tensorflow", "keras", "mlflow", "sklearn", "optuna", "pandas", "matplotlib", "cv2", "hydra", "numpy"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "sklearn",
+    "optuna",
+    "pandas",
+    "matplotlib",
+    "cv2",
+    "hydra",
+    "numpy",
+    "aiohttp",
+}
 
 
 def call(arguments: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +67,13 @@ def test_the_help_of_promote_lists_its_gates_and_switches(tmp_path: Path) -> Non
         assert words in shown
     assert "imbalance=" not in shown
     assert "promotion=" not in call(["sweep", "--help"], tmp_path).stdout
+
+
+def test_the_help_of_collect_lists_the_data_alone(tmp_path: Path) -> None:
+    shown = call(["collect", "--help"], tmp_path).stdout
+    assert "links" in shown
+    assert "split=" not in shown
+    assert "tracking=" not in shown
 
 
 def test_own_options_are_listed_first(tmp_path: Path) -> None:

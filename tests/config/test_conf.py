@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from wellai_exp.collecting import Limits
 from wellai_exp.config import SPACE_KEY, build, parse_distribution, register_plugins
 from wellai_exp.errors import SettingError
 from wellai_exp.paths import shipped_dir
@@ -51,7 +53,7 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def fill(group: str, tmp_path: Path) -> list[str]:
     """Give what an option leaves to its user."""
-    return [f"data.root={tmp_path}", *(["data.table=t.csv"] if group == "table" else [])]
+    return [f"data.root={tmp_path}", *(["data.table=t.csv"] if group in ("table", "links") else [])]
 
 
 def left_open(experiment: str, tmp_path: Path) -> list[str]:
@@ -64,13 +66,21 @@ def left_open(experiment: str, tmp_path: Path) -> list[str]:
 def test_an_option_composes_and_makes_its_object(group: str, option: str, tmp_path: Path) -> None:
     if group == "search" and option == "gp":
         pytest.importorskip("torch", reason="the Gaussian-process sampler needs the extra gp")
-    needs = fill(option, tmp_path) if group == "data" and option in ("folder", "table", "yoga82") else []
+    needs = fill(option, tmp_path) if group == "data" and option in ("folder", "table", "links", "yoga82") else []
     cfg = compose("train", overrides=[f"{group}={option}", *needs])
     made = build(cfg, group)
     if group == "search":
         assert made.make_sampler(seed=3) is not None
     for key, text in (OmegaConf.select(cfg, f"{group}.{SPACE_KEY}") or {}).items():
         parse_distribution(f"{group}.{key}", text)
+
+
+@pytest.mark.usefixtures("hydra")
+def test_the_collector_composes_and_spells_out_every_limit(tmp_path: Path) -> None:
+    cfg = compose("collect", overrides=fill("links", tmp_path))
+    assert build(cfg, "collect") == Limits()
+    assert set(cfg.collect) - {"_target_"} == {each.name for each in fields(Limits)}
+    assert build(cfg, "data").table == Path("t.csv")
 
 
 @pytest.mark.usefixtures("hydra")

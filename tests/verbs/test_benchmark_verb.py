@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,3 +47,13 @@ def test_the_power_of_the_paired_test_is_printed_and_drawn(
     assert "auc_pr_macro" in shown
     assert "true difference" in shown
     assert tracker.fetch(run.id, "power.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_rate_of_collecting_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["wellai-exp", "benchmark", "what=collect", "urls=90"])
+    main()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"90 URLs of a local server in [\d.]+ s: [1-9]\d* URLs a second, 90 photographs, \d MB", shown)

@@ -73,6 +73,8 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
     """Tell whether a verb has a group of options that is worth listing."""
     if group == "promotion" or name == "promote":
         return name == "promote" and group in ("promotion", "runtime")
+    if name == "collect":
+        return group == "data"
     if name in ("compare", "report", "rollback", "ui"):
         return False
     return verb.trains or group in ("data", "split", "tracking")

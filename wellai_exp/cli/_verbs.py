@@ -111,6 +111,14 @@ VERBS: dict[str, Verb] = {
         ("wellai-exp report demo", "wellai-exp report demo@champion out=for_the_customer"),
         positional="model",
     ),
+    "collect": Verb(
+        "fetch the photographs of a list of URLs into a folder, safely; goes on where it was stopped",
+        (
+            "wellai-exp collect data=links data.table=urls.csv data.root=photos",
+            "wellai-exp collect data=yoga82 data.lists=yoga82_lists data.root=yoga82",
+            "wellai-exp collect data=links data.table=urls.csv data.root=photos 'collect.again=[dead]'",
+        ),
+    ),
     "benchmark": Verb(
         "measure how fast backbones classify one frame on this machine, and how large they are",
         (

@@ -13,22 +13,30 @@ if TYPE_CHECKING:
     from wellai_exp.data._difference import Difference
     from wellai_exp.data._feature_store import FeatureStore
     from wellai_exp.data._folder import ImageFolder
+    from wellai_exp.data._link_table import LinkTable
+    from wellai_exp.data._links import COLLECTED, GOT, Link, LinkedSource, LinkList
     from wellai_exp.data._manifest import Manifest
     from wellai_exp.data._near_duplicates import nearest_twins
     from wellai_exp.data._pixel_store import PixelStore
-    from wellai_exp.data._reader import ImageReader, decode, fit, read_image
+    from wellai_exp.data._reader import ImageReader, decode, fit, image_format, read_image
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._versions import keep_manifest, kept_manifest, manifests_folder
     from wellai_exp.data._yoga82 import Yoga82
 
 _HOMES = {
+    "COLLECTED": "_links",
+    "GOT": "_links",
     "Demo": "_demo",
     "Difference": "_difference",
     "FeatureStore": "_feature_store",
     "ImageFolder": "_folder",
     "ImageReader": "_reader",
     "ImageTable": "_table",
+    "Link": "_links",
+    "LinkList": "_links",
+    "LinkTable": "_link_table",
+    "LinkedSource": "_links",
     "Listing": "_base",
     "Manifest": "_manifest",
     "PixelStore": "_pixel_store",
@@ -40,6 +48,7 @@ _HOMES = {
     "decode": "_reader",
     "describe": "_describe",
     "fit": "_reader",
+    "image_format": "_reader",
     "keep_manifest": "_versions",
     "kept_manifest": "_versions",
     "manifests_folder": "_versions",
@@ -49,12 +58,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "COLLECTED",
+    "GOT",
     "Demo",
     "Difference",
     "FeatureStore",
     "ImageFolder",
     "ImageReader",
     "ImageTable",
+    "Link",
+    "LinkList",
+    "LinkTable",
+    "LinkedSource",
     "Listing",
     "Manifest",
     "PixelStore",
@@ -66,6 +81,7 @@ __all__ = [
     "decode",
     "describe",
     "fit",
+    "image_format",
     "keep_manifest",
     "kept_manifest",
     "manifests_folder",

@@ -176,13 +176,18 @@ class Source(ABC):
 
     def _check_sides(self, listing: Listing) -> None:
         for path, side in zip(listing.paths, listing.sides or (), strict=listing.sides is not None):
-            if side not in _SIDES:
-                raise DataError(f"{shown(path)} is listed for the part {side!r}; write train or test.")
+            check_side(path, side)
 
     def _require_folder(self, path: Path, setting: str, remedy: str) -> None:
         if not path.is_dir():
             problem = "this is a file, not a folder" if path.exists() else "there is no such folder"
             raise SettingError(setting, shown(str(path)), problem, remedy)
+
+
+def check_side(path: str, side: str) -> None:
+    """Refuse a photograph that is listed for another part than train and test."""
+    if side not in _SIDES:
+        raise DataError(f"{shown(path)} is listed for the part {side!r}; write train or test.")
 
 
 def check_two_classes(listing: Listing, root: Path) -> None:

@@ -89,6 +89,17 @@ def decode(data: bytes, name: str = "the image") -> Image:
     return _on_white(_eight_bit(upright, name), kind == "TIFF" and pixels.dtype == np.uint8)
 
 
+def image_format(data: bytes, name: str = "the image") -> str:
+    """Give a photograph's format by Pillow's name, e.g. ``JPEG``, from its header, whatever the file is called.
+
+    Raises
+    ------
+    DataError
+        Where the bytes are no image of those that `decode` reads, or one of more than 50 megapixels.
+    """
+    return _header(data, name)[0]
+
+
 def read_image(path: Path) -> Image:
     """Read and decode one file; see `decode`.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wellai_exp.data._base import Listing, Source, shown
+from wellai_exp.data._base import Listing, shown
+from wellai_exp.data._links import LinkedSource, LinkList
+from wellai_exp.data._yoga82_links import match_links, read_links
 from wellai_exp.errors import DataError, SettingError
 
 _LISTS = {"train": "yoga_train.txt", "test": "yoga_test.txt"}
@@ -16,18 +18,20 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Yoga82(Source):
+class Yoga82(LinkedSource):
     """Yoga-82 (Verma et al., CVPRW 2020, arXiv 2004.10362): 82 poses in a hierarchy of 6, 20 and 82 classes.
 
-    The label is the name of the photograph's folder. The official split is kept. Photographs that are listed but not
-    there (many links have died) are counted and said; it is an error only where none, or a whole class, is missing.
+    The label is the name of the photograph's folder. The official split is kept. A photograph lies where
+    ``wellai-exp collect`` has stored it, else where the lists name it. Photographs that are listed but not there (many
+    links have died) are counted and said; it is an error only where none, or a whole class, is missing.
 
     Parameters
     ----------
     root : Path
-        The folder of class folders, as the lists name them.
+        The folder that the photographs were collected in, or of class folders as the lists name them.
     lists : Path, optional
-        The folder of ``yoga_train.txt`` and ``yoga_test.txt``; `root` where it is not given.
+        The folder of ``yoga_train.txt``, ``yoga_test.txt`` and, to collect, ``yoga_dataset_links``; `root` where it is
+        not given.
     levels : sequence of int
         The levels of the hierarchy whose ids become columns ``level_1``, ``level_2``, ``level_3``.
     """
@@ -66,6 +70,18 @@ class Yoga82(Source):
         labels = tuple(path.split("/", 1)[0] for path in paths)
         return Listing(tuple(paths), labels, levels, tuple(sides))
 
+    def links(self) -> LinkList:
+        """Read the lists of URLs and match them with the official rows.
+
+        Raises
+        ------
+        SettingError
+            Where a list is missing.
+        DataError
+            Where an official row cannot be read.
+        """
+        return match_links(self.listed(), read_links(Path(self.lists or self.root)))
+
     def _lines(self, name: str) -> list[tuple[str, tuple[int, ...]]]:
         lists = Path(self.lists or self.root)
         remedy = f"set data.lists to the folder of {' and '.join(_LISTS.values())}"
@@ -93,6 +109,10 @@ class Yoga82(Source):
     def _list(self) -> Listing:
         listing = self.listed()
         self._require_folder(self.root, "data.root", "set data.root to the folder of the Yoga-82 photographs")
+        collected = self._collected()
+        if collected is not None:
+            stored = dict(zip(collected["listed"], collected["path"], strict=True))
+            listing = replace(listing, paths=tuple(stored.get(path, path) for path in listing.paths))
         here = [row for row, path in enumerate(listing.paths) if os.path.isfile(self.root / path)]  # noqa: PTH113
         found = listing.take(here)
         if not here:

@@ -1,14 +1,15 @@
-"""Measure how fast backbones classify and train on this machine, what evidence costs, and what it can tell apart."""
+"""Measure what this machine does: classify, train, gather evidence, collect; and what evidence can tell apart."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.table import Table
 
-from wellai_exp.benchmark import Latency, LatencyBook, Runtime
+from wellai_exp.benchmark import Latency, LatencyBook, Runtime, measure_collecting
 from wellai_exp.config import Composer, build
 from wellai_exp.errors import SettingError, TrialFailed
 from wellai_exp.models import Backbone
@@ -16,6 +17,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
+from wellai_exp.verbs._collect_screen import CollectScreen
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
@@ -111,9 +113,26 @@ def _input_pipeline(cfg: DictConfig) -> None:
     )
 
 
+def _collect(cfg: DictConfig) -> None:
+    """Show how many photographs a second are collected from a local server."""
+    urls = whole_number("urls", cfg.urls, "set urls=10000", least=1)
+    console = Console()
+    with CollectScreen(console).shown() as screen:
+        rate = measure_collecting(urls, int(cfg.seed), screen)
+    console.print(
+        f"{rate.urls:,} URLs of a local server in {rate.seconds:.1f} s: {rate.urls_per_second:.0f} URLs a second, "
+        f"{rate.got:,} photographs, {rate.megabytes:.0f} MB; "
+        f"{1000 * rate.cpu_seconds / rate.urls:.1f} ms of CPU each; load average {os.getloadavg()[0]:.1f} on "
+        f"{os.cpu_count()} cores",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 _BENCHMARKS = {
     "latency": _latency,
     "input_pipeline": _input_pipeline,
     "evaluation": evaluation_benchmark,
     "power": power_benchmark,
+    "collect": _collect,
 }
