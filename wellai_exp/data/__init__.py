@@ -12,13 +12,23 @@ if TYPE_CHECKING:
     from wellai_exp.data._feature_store import FeatureStore
     from wellai_exp.data._folder import ImageFolder
     from wellai_exp.data._manifest import Manifest
+    from wellai_exp.data._near_duplicates import near_pairs, perceptual_hash
     from wellai_exp.data._pixel_store import PixelStore
-    from wellai_exp.data._reader import ImageReader, decode, fit, read_image
+    from wellai_exp.data._reader import (
+        DECODABLE,
+        ImageReader,
+        TooManyPixelsError,
+        UnknownFormatError,
+        decode,
+        fit,
+        read_image,
+    )
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._yoga82 import Yoga82
 
 _HOMES = {
+    "DECODABLE": "_reader",
     "Demo": "_demo",
     "FeatureStore": "_feature_store",
     "ImageFolder": "_folder",
@@ -29,14 +39,19 @@ _HOMES = {
     "PixelStore": "_pixel_store",
     "Source": "_base",
     "Split": "_split",
+    "TooManyPixelsError": "_reader",
+    "UnknownFormatError": "_reader",
     "Yoga82": "_yoga82",
     "build_manifest": "_build",
     "decode": "_reader",
     "fit": "_reader",
+    "near_pairs": "_near_duplicates",
+    "perceptual_hash": "_near_duplicates",
     "read_image": "_reader",
 }
 
 __all__ = [
+    "DECODABLE",
     "Demo",
     "FeatureStore",
     "ImageFolder",
@@ -47,10 +62,14 @@ __all__ = [
     "PixelStore",
     "Source",
     "Split",
+    "TooManyPixelsError",
+    "UnknownFormatError",
     "Yoga82",
     "build_manifest",
     "decode",
     "fit",
+    "near_pairs",
+    "perceptual_hash",
     "read_image",
 ]
 

@@ -13,6 +13,13 @@ from wellai_exp.evaluation._compare_figures import (
 from wellai_exp.evaluation._confusion import confusion_figure
 from wellai_exp.evaluation._contact_sheet import contact_sheet, thumbnails
 from wellai_exp.evaluation._curves import pr_curves_figure
+from wellai_exp.evaluation._data_figures import (
+    class_counts_figure,
+    embedding_figure,
+    embedding_map,
+    sizes_figure,
+    threshold_figure,
+)
 from wellai_exp.evaluation._evaluation import Evaluation
 from wellai_exp.evaluation._explanations import explained_rows, explanations_figure
 from wellai_exp.evaluation._learning_curves import learning_curves_figure
@@ -53,6 +60,7 @@ __all__ = [
     "PairedPredictions",
     "Perturbation",
     "TwoClassifiers",
+    "class_counts_figure",
     "class_deltas_figure",
     "compare",
     "confused_pairs",
@@ -61,6 +69,8 @@ __all__ = [
     "confusion_explorer",
     "confusion_figure",
     "contact_sheet",
+    "embedding_figure",
+    "embedding_map",
     "explained_rows",
     "explanations_figure",
     "history_figure",
@@ -91,6 +101,8 @@ __all__ = [
     "seeds_figure",
     "seeds_table",
     "simulate_power",
+    "sizes_figure",
+    "threshold_figure",
     "thresholds_table",
     "thumbnails",
     "worst_mistakes",

@@ -18,6 +18,7 @@ from wellai_exp.report._blocks import (
     Text,
 )
 from wellai_exp.report._card import CardFacts, model_card
+from wellai_exp.report._cleaning_sections import CleaningFacts, cleaning_sections
 from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
 from wellai_exp.report._measures import metrics_table
 from wellai_exp.report._render import render
@@ -27,6 +28,7 @@ from wellai_exp.report._values import Code, Term, Whisker
 __all__ = [
     "Block",
     "CardFacts",
+    "CleaningFacts",
     "Code",
     "Extras",
     "Facts",
@@ -42,6 +44,7 @@ __all__ = [
     "Term",
     "Text",
     "Whisker",
+    "cleaning_sections",
     "evaluation_sections",
     "metrics_table",
     "model_card",

@@ -1,0 +1,71 @@
+"""What a command cost: seconds, and the most memory that it and its processes held at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_EVERY = 0.2
+
+
+@dataclass
+class Footprint:
+    """Seconds and memory, growing while `footprint` watches.
+
+    Parameters
+    ----------
+    seconds : float
+        Since it began.
+    peak_mb : float
+        The greatest sum of the resident memory of the process and all below it, 10⁶ bytes; pages that they share count
+        once for each.
+    """
+
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """Both, with how busy the machine was."""
+        load = os.getloadavg()[0]
+        return (
+            f"{self.seconds:.0f} s, at most {self.peak_mb:,.0f} MB in all processes together "
+            f"(load {load:.1f} on {os.cpu_count()} cores)"
+        )
+
+
+@contextmanager
+def footprint() -> Iterator[Footprint]:
+    """Watch the process and those below it until the block ends."""
+    found, ended, start = Footprint(), threading.Event(), time.perf_counter()
+
+    def watch() -> None:
+        while not ended.is_set():
+            found.peak_mb = max(found.peak_mb, _resident_mb())
+            ended.wait(_EVERY)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watcher.join()
+        found.seconds = time.perf_counter() - start
+
+
+def _resident_mb() -> float:
+    import psutil
+
+    own = psutil.Process()
+    total = 0
+    for process in (own, *own.children(recursive=True)):
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return total / 1e6
