@@ -49,9 +49,8 @@ class Alike(Check):
         one, other, _ = self.pairs(evidence, rows)
         ends = (np.searchsorted(rows, one), np.searchsorted(rows, other))
         shape = (len(rows), len(rows))
-        return connected_components(coo_array((np.ones(len(one), bool), ends), shape), directed=False)[1].astype(
-            np.int64
-        )
+        graph = coo_array((np.ones(len(one), bool), ends), shape)
+        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
     def pairs(self, evidence: Evidence, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Give the pairs among some files that show the same photograph, and the bits between their hashes."""

@@ -196,11 +196,11 @@ def _copy_all(partial: Path, jobs: Sequence[Job], limits: Limits, advance: Calla
         _write_whole(partial / job.target, content)
         advance()
     conversions = [job for job in todo if job.convert]
-    for place, content in isolated(_converted, conversions, limits):
+    for place, made in isolated(_converted, conversions, limits):
         job = conversions[place]
-        if isinstance(content, Failure):
-            raise DataError(f"{job.source} cannot be converted: {content.reason}; set it aside with overrides=FILE.")
-        _write_whole(partial / job.target, content)
+        if isinstance(made, Failure):
+            raise DataError(f"{job.source} cannot be converted: {made.reason}; set it aside with overrides=FILE.")
+        _write_whole(partial / job.target, made)
         advance()
     return len(todo)
 

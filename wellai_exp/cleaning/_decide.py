@@ -114,10 +114,10 @@ def decide(
         say(check.title.lower())
         judged.append(_ask(check, evidence, alive, table))
     pictured = (evidence.frame["width"] > 0).to_numpy()
-    for row in np.flatnonzero(alive & ~pictured):
+    for row in np.flatnonzero(alive & ~pictured).tolist():
         # Also where the user keeps it or has taken the check out: there is nothing to keep.
         _enter(table, row, SET_ASIDE, str(evidence.frame["reason"].iloc[row]), str(evidence.frame["problem"].iloc[row]))
-    for row in np.flatnonzero(alive & pictured):
+    for row in np.flatnonzero(alive & pictured).tolist():
         why = conversion(evidence.frame.iloc[row])
         pin = overrides[row].verdict == "keep" if row in overrides else False
         _enter(table, row, CONVERTED if why else KEPT, why, OVERRIDE if pin else "")

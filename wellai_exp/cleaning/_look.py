@@ -41,7 +41,7 @@ class Look:
     ----------
     sha256 : str
         Of its bytes; empty where it could not be read.
-    bytes : int
+    n_bytes : int
         Its size.
     problem : str
         Which kind of trouble leaves it without a picture, the name of the check that sets it aside; empty for none.
@@ -66,7 +66,7 @@ class Look:
     """
 
     sha256: str = ""
-    bytes: int = 0
+    n_bytes: int = 0
     problem: str = ""
     reason: str = ""
     kind: str = ""
@@ -101,7 +101,7 @@ def look(path: Path) -> Look:
             # Reading a pipe would wait for ever.
             return Look(problem="unreadable", reason="it is not a regular file")
         if status.st_size > _MAX_BYTES:
-            return Look(bytes=status.st_size, problem="too_large", reason=f"it has more than {_MAX_BYTES >> 20} MiB")
+            return Look(n_bytes=status.st_size, problem="too_large", reason=f"it has more than {_MAX_BYTES >> 20} MiB")
         content = path.read_bytes()
     except OSError as error:
         return Look(problem="unreadable", reason=f"it cannot be opened ({error.strerror or error})")
@@ -109,7 +109,7 @@ def look(path: Path) -> Look:
 
 
 def _look_into(content: bytes) -> Look:
-    known: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    known: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "n_bytes": len(content)}
     if not content:
         return Look(**known, problem="unreadable", reason="it is empty")
     try:

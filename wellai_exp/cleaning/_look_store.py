@@ -33,7 +33,7 @@ _BATCH = 128
 _TABLE = """CREATE TABLE IF NOT EXISTS looks (
     path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, facts TEXT, hashes BLOB, small BLOB, thumbnail BLOB, seal TEXT
 ) WITHOUT ROWID"""
-_FACTS = ("sha256", "bytes", "problem", "reason", "kind", "mode", "orientation", "frames", "width", "height")
+_FACTS = ("sha256", "n_bytes", "problem", "reason", "kind", "mode", "orientation", "frames", "width", "height")
 _PROBLEM_OF = {"hang": "unreadable", "crash": "unreadable", "memory": "unreadable"}
 
 

@@ -31,7 +31,7 @@ class Mislabelled(Check):
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"least": (0.0, 1.0)}
     needs: ClassVar[Literal["", "features", "probabilities", "person_scores"]] = "probabilities"
 
-    least: float = 0.1
+    least: float = 0.15
 
     def _judge(self, evidence: Evidence, rows: IntArray) -> Finding:
         if evidence.probabilities is None:

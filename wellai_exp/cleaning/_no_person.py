@@ -32,7 +32,7 @@ class NoPerson(Measured):
     side: ClassVar[Literal["below", "above"]] = "below"
     limit: ClassVar[str] = "least"
 
-    least: float = 0.4
+    least: float = 0.28
     model: str | None = None
 
     def __post_init__(self) -> None:

@@ -32,7 +32,8 @@ class TooSmall(Measured):
     least: int = 32
 
     def _values(self, evidence: Evidence, rows: IntArray) -> npt.NDArray[np.float64]:
-        return evidence.frame[["width", "height"]].to_numpy(np.float64)[rows].min(axis=1)
+        sides = evidence.frame[["width", "height"]].to_numpy(np.float64)[rows]
+        return np.asarray(sides.min(axis=1))
 
     def _reason(self, value: float) -> str:
         return f"its shorter side has {value:.0f} px, fewer than {self.least}"

@@ -152,8 +152,9 @@ def _check(facts: CleaningFacts, found: Judged) -> Section | None:
         blocks.append(_sheet(facts, found, near, "Borderline: just beyond the threshold (red) and just within (green)"))
     if not blocks:
         return None
-    cap = f" The {_SHOWN} farthest from the threshold are shown." if len(rows) > _SHOWN else ""
-    count = f"{len(rows):,} pictures set aside." if len(rows) else "No picture set aside."
+    which = "farthest from the threshold" if np.isfinite(found.threshold) else "first"
+    cap = f" The {_SHOWN} {which} are shown." if len(rows) > _SHOWN else ""
+    count = f"{len(rows):,} picture{'s' if len(rows) > 1 else ''} set aside." if len(rows) else "No picture set aside."
     limit = f" Threshold {found.threshold:g}." if np.isfinite(found.threshold) else ""
     return Section(found.check.title, blocks, f"{count}{limit}{cap}")
 
@@ -169,6 +170,9 @@ def _nearest(found: Judged) -> npt.NDArray[np.int64]:
         return np.zeros(0, np.int64)
     order = measured[np.argsort(np.abs(_from_threshold(found, measured)), kind="stable")]
     flagged = found.flagged[order]
+    if len(np.unique(found.values[order[~flagged]])) < 2:
+        # All pictures have one frame, say: none is nearer to the threshold than the others.
+        return np.zeros(0, np.int64)
     return np.concatenate([order[flagged][:_BESIDE][::-1], order[~flagged][:_BESIDE]]).astype(np.int64)
 
 

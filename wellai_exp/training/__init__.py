@@ -2,7 +2,7 @@
 
 from wellai_exp.training._checkpoint import EpochRecord
 from wellai_exp.training._contrastive import ContrastiveWarmUp
-from wellai_exp.training._features import picture_features
+from wellai_exp.training._features import picture_features, traced
 from wellai_exp.training._finetune import Decoupled, FineTune, FineTuneTask, member_seed
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import SGD, AdamW, Lion, Optimizer
@@ -46,4 +46,5 @@ __all__ = [
     "member_seed",
     "out_of_fold",
     "picture_features",
+    "traced",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from wellai_exp.cleaning import Decisions, Looks
+from wellai_exp.cleaning import Decisions
 from wellai_exp.evaluation import embedding_figure, embedding_map
 from wellai_exp.report import CleaningFacts, Report, cleaning_sections, render
 from wellai_exp.seeding import generator
@@ -28,22 +28,21 @@ def cleaning_page(
     name: str,
     decisions: Decisions,
     frame: pd.DataFrame,
-    looks: Looks,
-    models: PictureModels | None,
+    models: PictureModels,
     left_out: Sequence[str],
-    seed: int,
 ) -> str:
     """Give the page as the text of one HTML file."""
-    drawn, note = (None, "") if models is None else _map(decisions, models, seed)
-    facts = CleaningFacts(decisions, frame, looks.thumbnails, left_out, drawn, note)
+    drawn, note = _map(decisions, models) if models.pretrained else (None, "")
+    facts = CleaningFacts(decisions, frame, models.looks.thumbnails, left_out, drawn, note)
     subtitle = f"{len(frame):,} files, looked at one by one"
     return render(Report(f"Cleaning {name}", subtitle, cleaning_sections(facts)))
 
 
-def _map(decisions: Decisions, models: PictureModels, seed: int) -> tuple[Figure | None, str]:
+def _map(decisions: Decisions, models: PictureModels) -> tuple[Figure | None, str]:
     kinds = decisions.table["check"].where(decisions.table["check"].isin(_BY_LOOKS), "")
     doubted = np.flatnonzero((kinds != "").to_numpy())
     kept = np.flatnonzero(decisions.usable)
+    seed = models.settings.seed
     room = max(0, _MOST_DOTS - len(doubted))
     chosen = np.sort(generator(seed, "embedding map").permutation(kept)[:room])
     rows = np.concatenate([doubted, chosen]).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Measure how fast backbones classify and train on this machine, what evidence costs, and what it can tell apart."""
+"""Measure how fast backbones classify and train, what evidence costs and tells apart, and what cleaning finds."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from wellai_exp.models import Backbone
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
+from wellai_exp.verbs._benchmark_clean import clean_benchmark
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import Workbench, make_choices
@@ -116,4 +117,5 @@ _BENCHMARKS = {
     "input_pipeline": _input_pipeline,
     "evaluation": evaluation_benchmark,
     "power": power_benchmark,
+    "clean": clean_benchmark,
 }

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -33,18 +34,19 @@ from wellai_exp.cleaning import (
     write_copy,
 )
 from wellai_exp.config import build
-from wellai_exp.data import ImageFolder
+from wellai_exp.data import ImageFolder, Source
 from wellai_exp.errors import SettingError
-from wellai_exp.models import Backbone, PersonModel
+from wellai_exp.models import PersonModel
 from wellai_exp.paths import ensure_dir, write_whole
 from wellai_exp.tracking import Tracker
 from wellai_exp.verbs._cleaning_page import PAGE, cleaning_page
 from wellai_exp.verbs._footprint import Footprint, footprint
-from wellai_exp.verbs._numbers import whole_number
-from wellai_exp.verbs._picture_models import PictureModels
+from wellai_exp.verbs._picture_models import ModelSettings, PictureModels
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Speaker
 from wellai_exp.verbs._workbench import open_tracker
+
+Pins = npt.NDArray[np.bool_]
 
 
 def run(cfg: DictConfig) -> None:
@@ -55,8 +57,8 @@ def run(cfg: DictConfig) -> None:
         out = _out(cfg)
         limits: Limits = build(cfg, "limits")
         checks = checks_of(cfg)
-        backbone: Backbone = build(cfg, "backbone")
-        files = gather(cfg)
+        settings = ModelSettings.of(cfg)
+        files = gather(build(cfg, "data"), cfg.also)
         overrides = {} if cfg.overrides is None else read_overrides(Path(str(cfg.overrides)), files)
         tracker = open_tracker(cfg)
         looks = LookStore(store / "cleaning").look_at(files, limits)
@@ -65,11 +67,13 @@ def run(cfg: DictConfig) -> None:
         ]
         frame = looks.frame.assign(path=files.names, label=labels)
         pinned = np.array([row in overrides and overrides[row].verdict == "keep" for row in range(len(files))])
-        evidence, left_out, models = gather_evidence(cfg, looks, frame, pinned, checks, backbone, store)
+        models = PictureModels(looks, labels, store, settings)
+        evidence = gather_evidence(models, frame, pinned, checks)
+        left_out = _left_out(checks, evidence)
         with Speaker(console).line("judging") as speaker:
             decisions = decide(evidence, checks, overrides, speaker.say)
             speaker.say("drawing the page")
-            html = cleaning_page(str(cfg.name), decisions, frame, looks, models, left_out, int(cfg.seed))
+            html = cleaning_page(str(cfg.name), decisions, frame, models, left_out)
         folder = _keep(store / "cleaning" / str(cfg.name), decisions, html)
         if out is not None:
             _apply(out, files, decisions, looks, limits, console)
@@ -93,12 +97,10 @@ def checks_of(cfg: DictConfig) -> list[Check]:
     return checks
 
 
-def gather(cfg: DictConfig) -> Files:
+def gather(source: Source, also: object) -> Files:
     """List the data and the folders beside them."""
-    source = build(cfg, "data")
     listings = [(source.root, source.listing())]
-    also = cfg.also if OmegaConf.is_list(cfg.also) else [cfg.also]
-    for folder in also:
+    for folder in also if isinstance(also, ListConfig) else [also]:
         root = Path(str(folder))
         if not root.is_dir():
             raise SettingError("also", root, "there is no such folder", "list folders that hold one folder a class")
@@ -106,36 +108,21 @@ def gather(cfg: DictConfig) -> Files:
     return Files.gather(listings)
 
 
-def gather_evidence(
-    cfg: DictConfig,
-    looks: Looks,
-    frame: pd.DataFrame,
-    pinned: np.ndarray,
-    checks: Sequence[Check],
-    backbone: Backbone,
-    store: Path,
-) -> tuple[Evidence, list[str], PictureModels | None]:
-    """Give what checks may ask, sentences on what they cannot, and the models that answer."""
-    folds = whole_number("folds", cfg.folds, "set folds=5", least=2)
-    seed = whole_number("seed", cfg.seed, "set seed=0")
-    models = PictureModels(looks, frame["label"].tolist(), store, backbone, str(cfg.resize), folds, seed)
-    pretrained = backbone.pretrained
-    if pretrained:
-        backbone.weights_digest()  # refuses a missing file now and not after the files are read
+def gather_evidence(models: PictureModels, frame: pd.DataFrame, pinned: Pins, checks: Sequence[Check]) -> Evidence:
+    """Give what checks may ask: what was seen, and the models that answer where they can."""
     person = None
     for check in checks:
         if isinstance(check, NoPerson) and check.model is not None:
             path = Path(check.model)
             person = partial(models.person_scores, PersonModel(path, f"cleaning.{check.name}.model"), path)
-    evidence = Evidence(
+    return Evidence(
         frame,
-        looks.hashes,
+        models.looks.hashes,
         pinned,
-        features=models.features if pretrained else None,
-        probabilities=models.probabilities if pretrained else None,
+        features=models.features if models.pretrained else None,
+        probabilities=models.probabilities if models.pretrained else None,
         person_scores=person,
     )
-    return evidence, _left_out(checks, evidence), models if pretrained else None
 
 
 def _left_out(checks: Sequence[Check], evidence: Evidence) -> list[str]:
