@@ -39,7 +39,7 @@ class Outlier(Measured):
     side: ClassVar[Literal["below", "above"]] = "above"
     limit: ClassVar[str] = "most"
 
-    most: float = 6.0
+    most: float = 5.0
     neighbors: int = 5
 
     def _values(self, evidence: Evidence, rows: IntArray) -> npt.NDArray[np.float64]:
