@@ -122,7 +122,11 @@ def _look_into(content: bytes) -> Look:
         return Look(**known, problem="not_an_image", reason=_why(error))
     except DataError as error:
         return Look(**known, problem="unreadable", reason=_why(error))
-    return Look(**known, **_header(content), **_pictured(pixels))
+    try:
+        header = _header(content)
+    except Exception:  # Pillow raises many kinds on a damaged second page or frame, whose first was whole
+        return Look(**known, problem="unreadable", reason="its header is damaged")
+    return Look(**known, **header, **_pictured(pixels))
 
 
 def _why(error: DataError) -> str:
