@@ -114,19 +114,25 @@ def _look_into(content: bytes) -> Look:
         return Look(**known, problem="unreadable", reason="it is empty")
     try:
         pixels = decode(content, "it")
-    except TooManyPixelsError as error:
-        return Look(**known, problem="too_large", reason=_why(error))
-    except UnknownFormatError as error:
-        if _begins_like_an_image(content):
-            return Look(**known, problem="unreadable", reason="it begins like an image but its header is damaged")
-        return Look(**known, problem="not_an_image", reason=_why(error))
     except DataError as error:
-        return Look(**known, problem="unreadable", reason=_why(error))
+        problem, reason = _refusal(error, content)
+        return Look(**known, problem=problem, reason=reason)
     try:
         header = _header(content)
     except Exception:  # Pillow raises many kinds on a damaged second page or frame, whose first was whole
         return Look(**known, problem="unreadable", reason="its header is damaged")
     return Look(**known, **header, **_pictured(pixels))
+
+
+def _refusal(error: DataError, content: bytes) -> tuple[str, str]:
+    """Say which kind of trouble the decoder had, and what it was."""
+    if isinstance(error, TooManyPixelsError):
+        return "too_large", _why(error)
+    if not isinstance(error, UnknownFormatError):
+        return "unreadable", _why(error)
+    if _begins_like_an_image(content):
+        return "unreadable", "it begins like an image but its header is damaged"
+    return "not_an_image", _why(error)
 
 
 def _why(error: DataError) -> str:

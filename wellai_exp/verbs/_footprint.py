@@ -1,4 +1,4 @@
-"""What a command cost: seconds, and the most memory that it and its processes held at once."""
+"""What a command cost: time, computing, and the most memory that it and its processes held at once."""
 
 from __future__ import annotations
 
@@ -20,28 +20,32 @@ class Footprint:
     ----------
     seconds : float
         Since it began.
+    cpu_seconds : float
+        Computed in that time, by the process and those that it has waited for; on a busy machine it says more.
     peak_mb : float
         The greatest sum of the resident memory of the process and all below it, 10⁶ bytes; pages that they share count
         once for each.
     """
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
 
     @property
     def sentence(self) -> str:
-        """Both, with how busy the machine was."""
+        """All of it, with how busy the machine was."""
         load = os.getloadavg()[0]
         return (
-            f"{self.seconds:.0f} s, at most {self.peak_mb:,.0f} MB in all processes together "
-            f"(load {load:.1f} on {os.cpu_count()} cores)"
+            f"{self.seconds:.0f} s ({self.cpu_seconds:.0f} s of computing), at most {self.peak_mb:,.0f} MB in all "
+            f"processes together (load {load:.1f} on {os.cpu_count()} cores)"
         )
 
 
 @contextmanager
 def footprint() -> Iterator[Footprint]:
     """Watch the process and those below it until the block ends."""
-    found, ended, start = Footprint(), threading.Event(), time.perf_counter()
+    found, ended = Footprint(), threading.Event()
+    start, before = time.perf_counter(), _computed()
 
     def watch() -> None:
         while not ended.is_set():
@@ -55,7 +59,12 @@ def footprint() -> Iterator[Footprint]:
     finally:
         ended.set()
         watcher.join()
-        found.seconds = time.perf_counter() - start
+        found.seconds, found.cpu_seconds = time.perf_counter() - start, _computed() - before
+
+
+def _computed() -> float:
+    """Give the seconds that the process and its finished children have computed."""
+    return sum(os.times()[:4])
 
 
 def _resident_mb() -> float:

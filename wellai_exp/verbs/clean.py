@@ -183,7 +183,9 @@ def _log(tracker: Tracker, cfg: DictConfig, folder: Path, decisions: Decisions, 
         }
         aside = decisions.table[~decisions.usable]
         metrics |= {f"set_aside/{name}": float(count) for name, count in Counter(aside["check"]).items()}
-        logged.log_metrics({**metrics, "seconds": cost.seconds, "peak_mb": cost.peak_mb})
+        logged.log_metrics(
+            {**metrics, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds, "peak_mb": cost.peak_mb}
+        )
         for name in ("decisions.csv", "decisions.parquet", PAGE):
             logged.log_file(folder / name)
         return logged.id
