@@ -96,7 +96,7 @@ def test_the_copy_holds_kept_files_as_they_are_and_converted_ones_upright(photos
 def test_an_interrupted_copy_goes_on(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, table, kinds = decided(photos, VERDICTS)
     jobs, out = plan_copy(files, table, kinds), tmp_path / "clean"
-    whole, written = apply_module._write_whole, []
+    whole, written = apply_module._write_whole, list[Path]()
 
     def dying(path: Path, content: bytes) -> None:
         if len(written) == 4:

@@ -114,7 +114,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "blank.jpg": (encoded(np.full((200, 200, 3), 128, np.uint8), "JPEG"), "blank"),
     "dark.png": (encoded((scene(4) // 12).astype(np.uint8), "PNG"), "too_dark"),
     "bright.png": (encoded((255 - scene(5) // 26).astype(np.uint8), "PNG"), "too_bright"),
-    "plain.png": (encoded(np.repeat(np.repeat(np.uint8([[[0] * 3, [200] * 3] * 3] * 8), 20, 0), 20, 1), "PNG"), ""),
     "soft.png": (encoded(soft(scene(6)), "PNG"), "blurred"),
 }
 
@@ -132,7 +131,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str
     return verdicts(decide(evidence_of(root), FILE_CHECKS, {}))
 
 
-@pytest.mark.parametrize("name", [name for name, (_, check) in BAD.items() if check])
+@pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_set_aside_by_the_check_that_is_for_it(judged: dict[str, tuple[str, str]], name: str) -> None:
     assert judged[f"pose 0/{name}"] == ("set aside", BAD[name][1])
 
@@ -198,7 +197,7 @@ def same(image: Image, kind: str) -> Image:
         return np.asarray(cv2.resize(image, (width * 2, height * 2), interpolation=cv2.INTER_CUBIC), np.uint8)
     if kind == "smaller and mirrored":
         return same(same(image, "smaller"), "mirrored")
-    return np.clip(image.astype(int) + 25, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image.astype(int) + 25, 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize("kind", ["mirrored", "smaller", "larger", "smaller and mirrored", "brighter"])
@@ -263,8 +262,8 @@ def test_what_the_user_keeps_passes_every_check_but_needs_a_picture(tmp_path: Pa
     evidence = evidence_of(root, overrides)
     assert evidence.frame["path"].tolist()[3:5] == ["pose 0/blank.jpg", "pose 0/empty.jpg"]
     table = decide(evidence, FILE_CHECKS, overrides).table
-    assert table.loc[3, ["verdict", "check"]].tolist() == ["kept", "override"]
-    assert table.loc[4, ["verdict", "check"]].tolist() == ["set aside", "unreadable"]
+    assert (table.loc[3, "verdict"], table.loc[3, "check"]) == ("kept", "override")
+    assert (table.loc[4, "verdict"], table.loc[4, "check"]) == ("set aside", "unreadable")
 
 
 def bits(rng: np.random.Generator, base: Any, count: int) -> Any:

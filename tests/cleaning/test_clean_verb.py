@@ -68,7 +68,8 @@ def test_two_folders_become_one_clean_copy(
     typed(monkeypatch, *command[:-1], "again", "--overrides", "mine.csv")
     assert "22 files, 0 of them read now" in " ".join(capsys.readouterr().out.split())
     table = pd.read_csv(folder / "decisions.csv", keep_default_na=False).set_index("path")
-    assert table.loc["photos/pose 2/001.jpg", ["verdict", "check"]].tolist() == ["kept", "override"]
+    assert table.loc["photos/pose 2/001.jpg", "verdict"] == "kept"
+    assert table.loc["photos/pose 2/001.jpg", "check"] == "override"
     assert table.loc["more/pose 1/w.jpg", "check"] == "exact_duplicate"
     assert len(ImageFolder(place / "again").listing()) == 19
 

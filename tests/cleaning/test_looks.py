@@ -43,10 +43,11 @@ def test_a_file_that_ends_its_process_costs_the_others_nothing() -> None:
     results = dict(zip(items, (result for _, result in found), strict=True))
     for good in "abcdef":
         assert results[good] == good.upper()
-    kinds = {name: results[name].kind for name in items if isinstance(results[name], Failure)}
+    failures = {name: result for name, result in results.items() if isinstance(result, Failure)}
+    kinds = {name: failure.kind for name, failure in failures.items()}
     assert kinds == {"hang": "hang", "exit": "crash", "segfault": "crash", "memory": "memory", "raise": "crash"}
-    assert "RuntimeError: odd bytes" in results["raise"].reason
-    assert "longer than 3 s" in results["hang"].reason
+    assert "RuntimeError: odd bytes" in failures["raise"].reason
+    assert "longer than 3 s" in failures["hang"].reason
 
 
 def looked(root: Path, store: Path) -> Looks:

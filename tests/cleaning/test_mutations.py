@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,22 +15,20 @@ from drawn_files import encoded, scene
 
 from wellai_exp.cleaning import Failure, Limits, isolated, look
 
+_KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True, "quality": 60}),
+    ("PNG", {}),
+    ("WEBP", {}),
+    ("WEBP", {"lossless": True}),
+    ("GIF", {}),
+    ("BMP", {}),
+    ("TIFF", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("AVIF", {}),
+]
 SEEDS: tuple[tuple[str, bytes], ...] = tuple(
-    (kind, encoded(scene(index, 120, 90), kind, **options))
-    for index, (kind, options) in enumerate(
-        [
-            ("JPEG", {}),
-            ("JPEG", {"progressive": True, "quality": 60}),
-            ("PNG", {}),
-            ("WEBP", {}),
-            ("WEBP", {"lossless": True}),
-            ("GIF", {}),
-            ("BMP", {}),
-            ("TIFF", {}),
-            ("TIFF", {"compression": "tiff_lzw"}),
-            ("AVIF", {}),
-        ]
-    )
+    (kind, encoded(scene(index, 120, 90), kind, **options)) for index, (kind, options) in enumerate(_KINDS)
 )
 
 
@@ -96,7 +94,8 @@ def look_at_mutation(task: tuple[int, str]) -> Seen:
 def check(count: int, folder: Path) -> dict[str, int]:
     limits = Limits()
     tasks = [(number, str(folder)) for number in range(count)]
-    failures, problems = [], {}
+    failures: list[tuple[int, Failure]] = []
+    problems: dict[str, int] = {}
     for number, found in isolated(look_at_mutation, tasks, limits):
         if isinstance(found, Failure):
             failures.append((number, found))
