@@ -7,7 +7,7 @@ ever read.
 
 from wellai_exp.cleaning._alike import Alike
 from wellai_exp.cleaning._animated import Animated
-from wellai_exp.cleaning._apply import Job, plan_copy, write_copy
+from wellai_exp.cleaning._apply import Job, check_place, plan_copy, write_copy
 from wellai_exp.cleaning._blank import Blank
 from wellai_exp.cleaning._blurred import Blurred
 from wellai_exp.cleaning._check import Check, Finding, Measured
@@ -71,6 +71,7 @@ __all__ = [
     "TooSmall",
     "TwoLabels",
     "Unreadable",
+    "check_place",
     "decide",
     "isolated",
     "label_quality",

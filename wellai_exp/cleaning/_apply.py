@@ -25,6 +25,8 @@ _PLAN = ".plan"
 # These lose nothing as PNG, and as JPEG would; the others were compressed with loss before.
 _LOSSLESS = frozenset({"PNG", "GIF", "BMP", "TIFF", "PPM"})
 _QUALITY = 95
+_ELSE = "the folder holds something else"
+_ANEW = "set out to a new folder, or remove that one"
 
 
 @dataclass(frozen=True)
@@ -153,18 +155,29 @@ def _check_label(label: str) -> None:
         )
 
 
-def _is_copy(out: Path, plan: str, jobs: Sequence[Job]) -> bool:
-    """Tell whether `out` is this very copy, and refuse a folder that holds anything else."""
-    if not out.exists():
-        return False
-    if not out.is_dir():
+def check_place(out: Path) -> None:
+    """Refuse a folder where no copy can be written, before any file is read.
+
+    Raises
+    ------
+    SettingError
+        Where `out` is a file, or a folder of other things than a clean copy.
+    """
+    if out.exists() and not out.is_dir():
         raise SettingError("out", out, "this is a file", "set out to a new folder")
-    if not any(out.iterdir()):
+    if out.exists() and any(out.iterdir()) and not (out / _PLAN).is_file():
+        raise SettingError("out", out, _ELSE, _ANEW)
+
+
+def _is_copy(out: Path, plan: str, jobs: Sequence[Job]) -> bool:
+    """Tell whether `out` is this very copy, and refuse a copy of other decisions."""
+    check_place(out)
+    if not out.exists() or not any(out.iterdir()):
         return False
     with suppress(OSError):
         if (out / _PLAN).read_text(encoding="utf-8") == plan and all((out / job.target).is_file() for job in jobs):
             return True
-    raise SettingError("out", out, "the folder holds something else", "set out to a new folder, or remove that one")
+    raise SettingError("out", out, _ELSE, _ANEW)
 
 
 def _begin(partial: Path, plan: str) -> None:

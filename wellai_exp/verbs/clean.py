@@ -28,6 +28,7 @@ from wellai_exp.cleaning import (
     Looks,
     LookStore,
     NoPerson,
+    check_place,
     decide,
     plan_copy,
     read_overrides,
@@ -150,7 +151,9 @@ def _out(cfg: DictConfig) -> Path | None:
         return None
     if cfg.out is None:
         raise SettingError("out", "null", "there is no place for the clean copy", "type --out FOLDER")
-    return Path(str(cfg.out)).absolute()
+    out = Path(str(cfg.out)).absolute()
+    check_place(out)
+    return out
 
 
 def _keep(folder: Path, decisions: Decisions, html: str) -> Path:
