@@ -23,6 +23,7 @@ _GROUPS = {
     ),
     "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
     "What a version must pass": ("promotion",),
+    "What a file must pass": ("cleaning",),
 }
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),
@@ -71,6 +72,8 @@ def overview() -> str:
 
 def _applies(group: str, name: str, verb: Verb) -> bool:
     """Tell whether a verb has a group of options that is worth listing."""
+    if group == "cleaning" or name == "clean":
+        return name == "clean" and group in ("data", "backbone", "cleaning", "tracking")
     if group == "promotion" or name == "promote":
         return name == "promote" and group in ("promotion", "runtime")
     if name == "collect":

@@ -71,6 +71,16 @@ VERBS: dict[str, Verb] = {
         many=True,
         switches={"--diff": "diff", "--leaks": "leaks"},
     ),
+    "clean": Verb(
+        "look at every file of a data set, set aside what is not fit to learn from, say why, write a clean copy",
+        (
+            "wellai-exp clean data=folder data.root=photos backbone=mobilenet_v2",
+            "wellai-exp clean data=folder data.root=photos 'also=[more_photos]' overrides=mine.csv",
+            "wellai-exp clean data=folder data.root=photos --apply --out clean_photos",
+        ),
+        flags={"--out": "out", "--overrides": "overrides"},
+        switches={"--apply": "apply"},
+    ),
     "sweep": Verb(
         "search an experiment, evaluate the best on the test split, register it",
         (

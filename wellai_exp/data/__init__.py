@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from wellai_exp.data._link_table import LinkTable
     from wellai_exp.data._links import COLLECTED, GOT, Link, LinkedSource, LinkList
     from wellai_exp.data._manifest import Manifest
-    from wellai_exp.data._near_duplicates import nearest_twins
+    from wellai_exp.data._near_duplicates import near_pairs, nearest_twins, perceptual_hash
     from wellai_exp.data._pixel_store import PixelStore
-    from wellai_exp.data._reader import ImageReader, decode, fit, image_format, read_image
+    from wellai_exp.data._reader import (
+        DECODABLE,
+        ImageReader,
+        TooManyPixelsError,
+        UnknownFormatError,
+        decode,
+        fit,
+        image_format,
+        read_image,
+    )
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._versions import keep_manifest, kept_manifest, manifests_folder
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "COLLECTED": "_links",
+    "DECODABLE": "_reader",
     "GOT": "_links",
     "Demo": "_demo",
     "Difference": "_difference",
@@ -42,6 +52,8 @@ _HOMES = {
     "PixelStore": "_pixel_store",
     "Source": "_base",
     "Split": "_split",
+    "TooManyPixelsError": "_reader",
+    "UnknownFormatError": "_reader",
     "Yoga82": "_yoga82",
     "build_manifest": "_build",
     "class_table": "_describe",
@@ -52,13 +64,16 @@ _HOMES = {
     "keep_manifest": "_versions",
     "kept_manifest": "_versions",
     "manifests_folder": "_versions",
+    "near_pairs": "_near_duplicates",
     "nearest_twins": "_near_duplicates",
+    "perceptual_hash": "_near_duplicates",
     "read_image": "_reader",
     "twins_between": "_describe",
 }
 
 __all__ = [
     "COLLECTED",
+    "DECODABLE",
     "GOT",
     "Demo",
     "Difference",
@@ -75,6 +90,8 @@ __all__ = [
     "PixelStore",
     "Source",
     "Split",
+    "TooManyPixelsError",
+    "UnknownFormatError",
     "Yoga82",
     "build_manifest",
     "class_table",
@@ -85,7 +102,9 @@ __all__ = [
     "keep_manifest",
     "kept_manifest",
     "manifests_folder",
+    "near_pairs",
     "nearest_twins",
+    "perceptual_hash",
     "read_image",
     "twins_between",
 ]

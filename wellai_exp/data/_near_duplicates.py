@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -95,19 +95,11 @@ def near_duplicate_groups(hashes: HashArray, mirrored: HashArray, threshold: int
     if not len(hashes):
         return np.zeros(0, np.int64)
     both, inverse = np.unique(np.hstack([hashes, mirrored]), axis=0, return_inverse=True)
-    plain, flipped = both[:, :WORDS], both[:, WORDS:]
     n = len(both)
     component = np.arange(n)
-    step = max(1, _CELLS // n)
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
-        near = _distance(plain[rows], plain[start:]) <= threshold
-        # Both ways, because the median of a picture's mirror image differs from its own in a bit or so.
-        near |= _distance(plain[rows], flipped[start:]) <= threshold
-        near |= _distance(flipped[rows], plain[start:]) <= threshold
-        one, other = np.nonzero(near)
+    for one, other, _ in _near_blocks(both, threshold):
         # Merging after each block keeps no more pairs than one block has.
-        ends = np.concatenate([one + start, np.arange(n)]), np.concatenate([other + start, component])
+        ends = np.concatenate([one, np.arange(n)]), np.concatenate([other, component])
         component = connected_components(coo_array((np.ones(len(ends[0]), bool), ends), (n, n)), directed=False)[1]
         # The first member stands for its group, so that the next block can link to it by index.
         component = np.unique(component, return_index=True)[1][component]
@@ -138,9 +130,7 @@ def nearest_twins(
     step = max(1, _CELLS // len(other))
     for start in range(0, len(plain), step):
         rows = slice(start, start + step)
-        bits = _distance(plain[rows], other)
-        np.minimum(bits, _distance(plain[rows], mirrored), out=bits)
-        np.minimum(bits, _distance(flipped[rows], other), out=bits)
+        bits = _apart((plain[rows], flipped[rows]), (other, mirrored))
         best = bits.argmin(axis=1)
         nearest[rows] = np.where(bits[np.arange(len(best)), best] <= threshold, best, -1)
     return nearest
@@ -156,6 +146,49 @@ def hashes_of(texts: Sequence[str]) -> tuple[HashArray, HashArray]:
     """Read what `hash_texts` wrote."""
     rows = np.frombuffer(bytes.fromhex("".join(texts)), ">u8").astype(np.uint64).reshape(-1, 2 * WORDS)
     return np.ascontiguousarray(rows[:, :WORDS]), np.ascontiguousarray(rows[:, WORDS:])
+
+
+def near_pairs(hashes: HashArray, mirrored: HashArray, threshold: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Give the pairs of pictures whose hashes, one of them perhaps mirrored, differ in at most `threshold` bits.
+
+    Parameters
+    ----------
+    hashes, mirrored : array of uint64, shape (n, 4)
+        What `perceptual_hash` gave for each picture; no two alike in both, or there are as many pairs as n².
+    threshold : int
+        Bits, of 255.
+
+    Returns
+    -------
+    tuple of three arrays of int64, each of shape (m,)
+        One row and the other, the first before the second, and the bits between them.
+    """
+    blocks = [*_near_blocks(np.hstack([hashes, mirrored]), threshold)] if len(hashes) else []
+    one, other, bits = (
+        np.concatenate([block[part] for block in blocks]) if blocks else np.zeros(0, np.int64) for part in range(3)
+    )
+    forward = one < other
+    return one[forward], other[forward], bits[forward]
+
+
+def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """Give the near pairs of a block of rows after the other, each row with itself and with those after its block."""
+    plain, flipped = both[:, :WORDS], both[:, WORDS:]
+    step = max(1, _CELLS // len(both))
+    for start in range(0, len(both), step):
+        rows = slice(start, start + step)
+        bits = _apart((plain[rows], flipped[rows]), (plain[start:], flipped[start:]))
+        one, other = np.nonzero(bits <= threshold)
+        yield one + start, other + start, bits[one, other].astype(np.int64)
+
+
+def _apart(one: tuple[HashArray, HashArray], other: tuple[HashArray, HashArray]) -> npt.NDArray[np.uint16]:
+    """Count the bits between pictures, each given with its mirror image, one of a pair perhaps mirrored."""
+    bits = _distance(one[0], other[0])
+    # Both ways, because the median of a picture's mirror image differs from its own in a bit or so.
+    np.minimum(bits, _distance(one[0], other[1]), out=bits)
+    np.minimum(bits, _distance(one[1], other[0]), out=bits)
+    return bits
 
 
 def _distance(left: HashArray, right: HashArray) -> npt.NDArray[np.uint16]:

@@ -25,10 +25,20 @@ MAX_PIXELS = 50_000_000
 PAD_GREY = 128
 """The colour beside a padded image: nearly zero after x/127.5 − 1, which is what a convolution pads with itself."""
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+DECODABLE = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""What is read, by Pillow's names."""
+
 # These hold neither alpha nor 16 bits that cv2 would keep, so cv2's colour mode (which also turns by EXIF) is right.
 _PLAIN = frozenset({"JPEG", "MPO", "BMP", "PPM"})
 _EXIF_ORIENTATION = 0x0112
+
+
+class UnknownFormatError(DataError):
+    """The bytes are no image of a format that is read here, or one whose header is broken."""
+
+
+class TooManyPixelsError(DataError):
+    """The image has more pixels than `MAX_PIXELS`."""
 
 
 @cache
@@ -244,7 +254,7 @@ def _header(data: bytes, name: str) -> tuple[str, int]:
 
     too_large = f"{name} has more than {MAX_PIXELS // 10**6} megapixels; make it smaller or remove it."
     try:
-        with Pillow.open(io.BytesIO(data), formats=_FORMATS) as header:
+        with Pillow.open(io.BytesIO(data), formats=DECODABLE) as header:
             width, height = header.size
             kind = header.format or ""
             # Not header.getexif(), which decodes the whole of a PNG.
@@ -252,14 +262,14 @@ def _header(data: bytes, name: str) -> tuple[str, int]:
             exif.load(header.info.get("exif", b""))
             orientation = int(exif.get(_EXIF_ORIENTATION, 1))
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise DataError(too_large) from error
+        raise TooManyPixelsError(too_large) from error
     except Exception as error:  # Pillow raises many kinds on a broken header, and every one means the same here.
-        raise DataError(
+        raise UnknownFormatError(
             f"{name} is no image that can be read (JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000); "
             "save it as JPEG or remove it."
         ) from error
     if width * height > MAX_PIXELS:
-        raise DataError(too_large)
+        raise TooManyPixelsError(too_large)
     return kind, orientation
 
 

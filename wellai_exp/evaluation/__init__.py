@@ -4,6 +4,12 @@ Figures are ``matplotlib.figure.Figure`` objects on an Agg canvas of their own: 
 kept in pyplot's global state, and the caller saves them (``figure.savefig(path)``).
 """
 
+from wellai_exp.evaluation._cleaning_figures import (
+    class_counts_figure,
+    embedding_figure,
+    embedding_map,
+    threshold_figure,
+)
 from wellai_exp.evaluation._compare import FALLING, Comparison, compare, pair_evaluations, same_images
 from wellai_exp.evaluation._compare_figures import (
     class_deltas_figure,
@@ -55,6 +61,7 @@ __all__ = [
     "Perturbation",
     "TwoClassifiers",
     "class_balance_figure",
+    "class_counts_figure",
     "class_deltas_figure",
     "compare",
     "confused_pairs",
@@ -63,6 +70,8 @@ __all__ = [
     "confusion_explorer",
     "confusion_figure",
     "contact_sheet",
+    "embedding_figure",
+    "embedding_map",
     "explained_rows",
     "explanations_figure",
     "history_figure",
@@ -95,6 +104,7 @@ __all__ = [
     "seeds_table",
     "simulate_power",
     "sizes_figure",
+    "threshold_figure",
     "thresholds_table",
     "thumbnails",
     "twins_sheet",

@@ -18,6 +18,7 @@ from wellai_exp.report._blocks import (
     Text,
 )
 from wellai_exp.report._card import CardFacts, model_card
+from wellai_exp.report._cleaning_sections import CleaningFacts, cleaning_sections
 from wellai_exp.report._data_sections import DataFacts, data_sections
 from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
 from wellai_exp.report._leaks import leaks_sentence
@@ -29,6 +30,7 @@ from wellai_exp.report._values import Code, Term, Whisker
 __all__ = [
     "Block",
     "CardFacts",
+    "CleaningFacts",
     "Code",
     "DataFacts",
     "Extras",
@@ -45,6 +47,7 @@ __all__ = [
     "Term",
     "Text",
     "Whisker",
+    "cleaning_sections",
     "data_sections",
     "evaluation_sections",
     "leaks_sentence",

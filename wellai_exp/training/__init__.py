@@ -2,9 +2,11 @@
 
 from wellai_exp.training._checkpoint import EpochRecord
 from wellai_exp.training._contrastive import ContrastiveWarmUp
+from wellai_exp.training._features import picture_features, traced
 from wellai_exp.training._finetune import Decoupled, FineTune, FineTuneTask, member_seed
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import SGD, AdamW, Lion, Optimizer
+from wellai_exp.training._out_of_fold import out_of_fold
 from wellai_exp.training._pipeline_rate import PipelineRates, measure_input_pipeline
 from wellai_exp.training._probe import DecoupledTask, Probe, ProbeTask, Representation
 from wellai_exp.training._ranking import LinearProbe, LogME, NoRanking, Ranking
@@ -42,4 +44,7 @@ __all__ = [
     "Watcher",
     "measure_input_pipeline",
     "member_seed",
+    "out_of_fold",
+    "picture_features",
+    "traced",
 ]

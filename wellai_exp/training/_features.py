@@ -128,3 +128,45 @@ class BackboneFeatures:
             done += len(images)
             seen = policy.view(images, view, keys) if view else images
             yield np.asarray(forward(seen), np.float32)
+
+
+def picture_features(
+    backbone: Backbone,
+    store: FeatureStore,
+    keys: Sequence[str],
+    pictures: Callable[[Sequence[int], int], Iterator[npt.NDArray[np.uint8]]],
+    source: str,
+) -> Array:
+    """Give the features of pictures that lie nowhere as files of their own, each computed once.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        With its weights.
+    store : FeatureStore
+        Where features are kept.
+    keys : sequence of str
+        Names of n pictures, by their content.
+    pictures : callable
+        Given rows and a side in pixels, yields uint8 [b, side, side, 3] in their order.
+    source : str
+        How the pictures came about; features of another source are others.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 [n, D], the members of a fusion side by side.
+    """
+    parts = []
+    for member in backbone.members:
+        space = hashlib.sha256("|".join((member.feature_key(), str(member.size), source)).encode()).hexdigest()[:24]
+
+        def compute(rows: Sequence[int], member: Backbone = member) -> Iterator[Array]:
+            forward = traced(member.build())
+            for images in pictures(rows, member.size):
+                yield np.asarray(forward(images), np.float32)
+
+        dim = store.known_dim(space) or int(member.build().output_shape[-1])
+        table = store.get(space, keys, compute, dim, f"{member.name}, {source}")
+        parts.append(table.gather(np.arange(len(keys))))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)

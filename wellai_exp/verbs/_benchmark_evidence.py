@@ -47,7 +47,7 @@ def evaluation_benchmark(cfg: DictConfig) -> None:
     n_images = whole_number("images", cfg.images, "set images=7456", least=2)
     n_classes = whole_number("n_classes", cfg.n_classes, "set n_classes=82", least=2)
     settings, console = EvidenceSettings.of(cfg.evidence), Console()
-    with _logged(cfg, "evaluation") as run, tempfile.TemporaryDirectory(prefix="wellai-") as folder:
+    with logged_benchmark(cfg, "evaluation") as run, tempfile.TemporaryDirectory(prefix="wellai-") as folder:
         stored = Path(folder) / PREDICTIONS
         save_evaluation(_drawn(n_images, n_classes, Path(folder), int(cfg.seed)), stored)
         before = _peak_mb()
@@ -72,7 +72,7 @@ def power_benchmark(cfg: DictConfig) -> None:
     pairs = whole_number("pairs", cfg.pairs, "set pairs=200", least=10)
     classifiers = TwoClassifiers((60, 40, 27, 18, 12, 8), tuple(np.linspace(3.2, 2.2, 6)), duplicates=_DUPLICATES)
     console = Console()
-    with _logged(cfg, "power") as run:
+    with logged_benchmark(cfg, "power") as run:
         with Speaker(console).line("power") as speaker:
             table = simulate_power(
                 classifiers,
@@ -98,7 +98,7 @@ def _power_table(table: pd.DataFrame) -> Table:
 
 
 @contextmanager
-def _logged(cfg: DictConfig, what: str) -> Iterator[Run]:
+def logged_benchmark(cfg: DictConfig, what: str) -> Iterator[Run]:
     tracker = open_tracker(cfg)
     with tracker.run(f"benchmark {what}", tags={**provenance(int(cfg.seed)), "wellai.kind": "benchmark"}) as run:
         yield run

@@ -1,4 +1,4 @@
-"""Measure what this machine does: classify, train, gather evidence, collect; and what evidence can tell apart."""
+"""Measure what this machine does, from classifying to collecting; what evidence tells apart, what cleaning finds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from wellai_exp.models import Backbone
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
+from wellai_exp.verbs._benchmark_clean import clean_benchmark
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
 from wellai_exp.verbs._collect_screen import CollectScreen
 from wellai_exp.verbs._numbers import whole_number
@@ -135,4 +136,5 @@ _BENCHMARKS = {
     "evaluation": evaluation_benchmark,
     "power": power_benchmark,
     "collect": _collect,
+    "clean": clean_benchmark,
 }
