@@ -116,8 +116,9 @@ def test_twins_are_grouped_with_their_originals_and_different_photographs_are_no
     """Two judges that know nothing of hashes: pixels after alignment, and embeddings.
 
     Twin: the best match in yoga62, mirrored or not, correlates above 0.97. Different: neither pixels (below 0.85) nor
-    embeddings (below 0.9) call two members of a group the same. What lies between was looked at on contact sheets: up
-    to 40 bits apart, every pair was one photograph with a caption, a mark, a colour or a crop of its own.
+    embeddings (below 0.9) call two members of a group the same. The least alike groups were looked at on contact
+    sheets: all but one (two women in one warrior pose, 40 bits apart) are one photograph, with a caption, a mark, a
+    colour or a crop of its own.
     """
     from wellai_exp.runtime import prepare_tensorflow
 

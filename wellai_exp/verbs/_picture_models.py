@@ -24,7 +24,8 @@ from wellai_exp.verbs._numbers import whole_number
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int64]
-_BATCH = 64
+# Activations of a batch are most of the memory that a backbone takes.
+_BATCH = 16
 _RESIZES = ("stretch", "crop", "pad")
 # Ten times the usual weight decay: a classifier that claims less finds wrong labels with fewer false alarms.
 _HEAD = LinearHead(l2=0.01)
