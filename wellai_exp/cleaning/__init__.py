@@ -20,7 +20,7 @@ from wellai_exp.cleaning._isolated import Failure, Limits, isolated
 from wellai_exp.cleaning._look import MEASURES, Look, look, measure
 from wellai_exp.cleaning._look_store import Looks, LookStore
 from wellai_exp.cleaning._low_information import LowInformation
-from wellai_exp.cleaning._mislabelled import Mislabelled, label_quality
+from wellai_exp.cleaning._mislabelled import Mislabelled
 from wellai_exp.cleaning._near_duplicate import NearDuplicate
 from wellai_exp.cleaning._no_person import NoPerson
 from wellai_exp.cleaning._not_an_image import NotAnImage
@@ -74,7 +74,6 @@ __all__ = [
     "check_place",
     "decide",
     "isolated",
-    "label_quality",
     "look",
     "measure",
     "plan_copy",

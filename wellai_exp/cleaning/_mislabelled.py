@@ -10,6 +10,7 @@ import numpy as np
 
 from wellai_exp.cleaning._check import Check, Finding, IntArray
 from wellai_exp.cleaning._evidence import Evidence
+from wellai_exp.metrics import label_quality
 
 
 @dataclass(frozen=True)
@@ -41,44 +42,14 @@ class Mislabelled(Check):
         place = {name: index for index, name in enumerate(classes)}
         given = evidence.frame["label"].to_numpy()[rows]
         values, candidates = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
+        likely = np.zeros(len(rows), np.int64)
         if len(judged):
             labels = np.array([place[label] for label in given[judged]], np.int64)
-            values[judged], candidates[judged] = label_quality(labels, probabilities[judged].astype(np.float64))
+            found = label_quality(labels, probabilities[judged].astype(np.float64))
+            values[judged], candidates[judged], likely[judged] = found
         flagged = candidates & (values < self.least)
         reasons = {}
         for index in np.flatnonzero(flagged):
-            likely = int(np.argmax(probabilities[index]))
-            share = float(probabilities[index, likely])
-            reasons[int(index)] = f"a classifier that has not seen it is {share:.2f} sure of {classes[likely]}"
+            share = float(probabilities[index, likely[index]])
+            reasons[int(index)] = f"a classifier that has not seen it is {share:.2f} sure of {classes[likely[index]]}"
         return Finding(flagged, values, self.least, reasons)
-
-
-def label_quality(
-    labels: IntArray, probabilities: np.typing.NDArray[np.float64]
-) -> tuple[np.typing.NDArray[np.float64], np.typing.NDArray[np.bool_]]:
-    """Say how likely each label is right, and which labels confident learning doubts.
-
-    Parameters
-    ----------
-    labels : array of int64, shape (n,)
-        Class indices.
-    probabilities : array of float64, shape (n, C)
-        Out-of-fold.
-
-    Returns
-    -------
-    tuple of array of float64 and array of bool, each of shape (n,)
-        Quality, 0 to 1, and whether the label is a candidate.
-    """
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
-
-    present, labels = np.unique(labels, return_inverse=True)
-    # cleanlab wants every class to have a row.
-    probabilities = probabilities[:, present]
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    if len(present) < 2:
-        return np.ones(len(labels)), np.zeros(len(labels), bool)
-    quality = get_label_quality_scores(labels, probabilities, method="normalized_margin")
-    doubted = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
-    return np.asarray(quality, np.float64), np.asarray(doubted, bool)

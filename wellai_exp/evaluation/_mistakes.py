@@ -5,13 +5,14 @@ Shapes: N rows, C classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from wellai_exp.errors import SettingError
+from wellai_exp.metrics import label_quality
 
 if TYPE_CHECKING:
     from wellai_exp.evaluation._evaluation import Evaluation
@@ -89,10 +90,6 @@ def worst_mistakes(evaluation: Evaluation, top: int = 24) -> npt.NDArray[np.int6
 def likely_mislabelled(evaluation: Evaluation, top: int | None = None) -> pd.DataFrame:
     """Give the rows whose label is likely to be the mistake, the likeliest first, by confident learning.
 
-    A class's threshold is the mean probability it is given by the rows labelled so. A row belongs to the most probable
-    of the classes that reach their threshold; where that is not its label, it lies off the diagonal of the confident
-    joint and is suspected. Suspects are ranked by the margin between the suggested class and the label.
-
     Parameters
     ----------
     evaluation : Evaluation
@@ -103,52 +100,35 @@ def likely_mislabelled(evaluation: Evaluation, top: int | None = None) -> pd.Dat
     Returns
     -------
     DataFrame
-        One row a suspect: ``row`` (index), ``path`` ("" where unknown), ``label`` and ``suggested`` (names),
-        ``label_probability``, ``suggested_probability`` and ``margin``, their difference.
+        One row a suspect (see `wellai_exp.metrics.label_quality`): ``row`` (index), ``path`` ("" where unknown),
+        ``label`` and ``suggested`` (names, the latter the most probable of those with a row), ``label_probability``,
+        ``suggested_probability`` and ``margin``, their difference.
 
     Raises
     ------
     SettingError
         Where `top` is below 1.
-
-    References
-    ----------
-    Northcutt, Jiang and Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021),
-    equations 1 and 2; the ranking is that of its prune-by-noise-rate method.
     """
     if top is not None:
         _check_top(top)
     labels, probabilities = evaluation.labels, evaluation.probabilities
-    # A mean of equal numbers can lie above them by a rounding.
-    confident = probabilities >= _thresholds(labels, probabilities) - 1e-6
-    among = np.where(confident, probabilities, -1.0)
-    suggested = among.argmax(axis=1)
-    rows = np.flatnonzero(confident.any(axis=1) & (suggested != labels))
-    ours, theirs = probabilities[rows, labels[rows]], probabilities[rows, suggested[rows]]
-    order = np.lexsort((rows, ours - theirs))[:top]
-    rows = rows[order]
+    judged = label_quality(labels, probabilities.astype(np.float64))
+    rows = np.flatnonzero(judged.doubted)
+    rows = rows[np.lexsort((rows, judged.quality[rows]))][:top]
+    suggested = judged.likely[rows]
+    ours, theirs = probabilities[rows, labels[rows]], probabilities[rows, suggested]
     names = np.array(evaluation.class_names, dtype=object)
     return pd.DataFrame(
         {
             "row": rows,
             "path": [evaluation.paths[row] if evaluation.paths else "" for row in rows],
             "label": names[labels[rows]],
-            "suggested": names[suggested[rows]],
-            "label_probability": ours[order],
-            "suggested_probability": theirs[order],
-            "margin": (theirs - ours)[order],
+            "suggested": names[suggested],
+            "label_probability": ours,
+            "suggested_probability": theirs,
+            "margin": theirs - ours,
         }
     )
-
-
-def _thresholds(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Give each class's mean self-confidence [C]; infinite for a class without a row, which nothing can calibrate."""
-    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    n_classes = probabilities.shape[1]
-    rows = np.bincount(labels, minlength=n_classes)
-    total = np.bincount(labels, own, n_classes)
-    means: npt.NDArray[np.float64] = np.divide(total, rows, out=np.full(n_classes, np.inf), where=rows > 0)
-    return means
 
 
 def _check_top(top: int) -> None:

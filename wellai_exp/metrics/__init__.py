@@ -19,6 +19,7 @@ from wellai_exp.metrics._checks import ArrayError, check_labels, check_probabili
 from wellai_exp.metrics._classes import PARTS, parts_of
 from wellai_exp.metrics._decisions import confusion_matrix, precision_recall_f1_per_class
 from wellai_exp.metrics._folds import fold_summary
+from wellai_exp.metrics._label_quality import LabelQuality, label_quality
 from wellai_exp.metrics._log_me import log_me
 from wellai_exp.metrics._mcnemar import McNemar, mcnemar
 from wellai_exp.metrics._paired import (
@@ -38,6 +39,7 @@ __all__ = [
     "ClassDifferences",
     "Difference",
     "Interval",
+    "LabelQuality",
     "McNemar",
     "Reliability",
     "Resamples",
@@ -52,6 +54,7 @@ __all__ = [
     "fit_temperature",
     "fold_summary",
     "holm",
+    "label_quality",
     "log_me",
     "mcnemar",
     "paired_bootstrap",

@@ -25,12 +25,12 @@ from wellai_exp.cleaning import (
     NoPerson,
     Outlier,
     decide,
-    label_quality,
 )
 from wellai_exp.config import build
 from wellai_exp.data import fit
 from wellai_exp.errors import SettingError
 from wellai_exp.evaluation import threshold_figure
+from wellai_exp.metrics import label_quality
 from wellai_exp.models import PersonModel
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
@@ -128,7 +128,7 @@ def _mislabelled(clean: _Clean, noise: float, seed: int) -> pd.DataFrame:
     wrong[rng.permutation(len(kept))[: max(1, round(noise * len(kept)))]] = True
     given = np.where(wrong, (labels + rng.integers(1, len(names), len(kept))) % len(names), labels).astype(np.int64)
     probabilities = clean.models.out_of_fold(clean.models.features(clean.rows[kept]), given)
-    quality, doubted = label_quality(given, probabilities.astype(np.float64))
+    quality, doubted, _ = label_quality(given, probabilities.astype(np.float64))
     thresholds = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
     return _curve(np.where(doubted, quality, np.inf), wrong, thresholds)
 
