@@ -82,13 +82,19 @@ def look_at_mutation(task: tuple[int, str]) -> Seen:
     assert bool(found.problem) == (found.width == 0)
     assert bool(found.problem) == bool(found.reason)
     assert found.problem or (found.thumbnail and np.isfinite(list(found.measures.values())).all())
+    return Seen(found.problem, found.width, _peak() / 2**30, time.perf_counter() - started)
+
+
+def _peak() -> int:
+    """Give the most memory that this process has had resident, bytes.
+
+    On Linux a child's ru_maxrss begins with what its parent had, be it started afresh or not.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Seen(
-        found.problem,
-        found.width,
-        peak * (1 if sys.platform == "darwin" else 1024) / 2**30,
-        time.perf_counter() - started,
-    )
+    return peak * (1 if sys.platform == "darwin" else 1024)
 
 
 def check(count: int, folder: Path) -> dict[str, int]:
