@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.cleaning._evidence import Evidence
-from wellai_exp.errors import SettingError
+from wellai_exp.ranged import Ranged
 
 IntArray = npt.NDArray[np.int64]
 
@@ -48,53 +47,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check(ABC):
+class Check(Ranged, ABC):
     """One thing that may be wrong with a file; a frozen value.
-
-    Parameters
-    ----------
-    name : str
-        What tables and errors call it: its key in ``conf/cleaning``. By default its class in snake case.
-
-    Raises
-    ------
-    SettingError
-        Where a number lies outside the range that `ranges` gives for it.
 
     Notes
     -----
-    A subclass is a frozen dataclass of its settings. It names the range of each number in `ranges` and overrides
-    `_judge`.
+    A subclass overrides `_judge`.
     """
 
+    group: ClassVar[str] = "cleaning"
     title: ClassVar[str]
     """What the page calls the files that it sets aside."""
-    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
-    """For each setting that is a number, the least and the greatest that can work."""
     needs: ClassVar[Literal["", "features", "probabilities", "person_scores"]] = ""
     """What the evidence must hold beyond what was seen in the files."""
     pictures: ClassVar[bool] = True
     """Whether it judges pictures alone, and not files without one."""
-
-    name: str = field(default="", kw_only=True)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower())
-        for setting, (low, high) in self.ranges.items():
-            self._check(setting, low, high)
-
-    def _check(self, setting: str, low: float, high: float) -> None:
-        value = getattr(self, setting)
-        default = next(each.default for each in fields(self) if each.name == setting)
-        kinds: tuple[type, ...] = (int,) if isinstance(default, int) else (int, float)
-        number = isinstance(value, kinds) and not isinstance(value, bool)
-        if number and math.isfinite(value) and low <= value <= high:
-            return
-        kind = "a whole number" if kinds == (int,) else "a number"
-        reach = f", at least {low:g}" if math.isfinite(low) else ""
-        reach += f", at most {high:g}" if math.isfinite(high) else ""
-        setting = f"cleaning.{self.name}.{setting}"
-        raise SettingError(setting, value, f"it must be {kind}{reach}", f"set {setting}={default}")
 
     def missing(self, evidence: Evidence) -> bool:
         """Whether the evidence lacks what the check needs, so that it must be left out."""

@@ -38,7 +38,7 @@ class NoPerson(Measured):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model is not None and not (isinstance(self.model, str) and self.model.strip()):
-            setting = f"cleaning.{self.name}.model"
+            setting = self.setting("model")
             raise SettingError(setting, self.model, "it must be the path of a .tflite file", f"set {setting}=FILE")
 
     def _values(self, evidence: Evidence, rows: IntArray) -> npt.NDArray[np.float64]:
