@@ -58,4 +58,4 @@ def leaks_section(evaluation: Evaluation) -> Section | None:
     frame = pd.DataFrame(rows, columns=["Metric", "All test images", "Without the leaked", "Difference"])
     digits = dict.fromkeys(frame.columns[1:], 3)
     table = Table(frame, "Each score on all test images, and on those that have no twin in training.", digits=digits)
-    return Section("Leaked images", [Text(sentence), table], "Believe the middle column.")
+    return Section("Leaked images", [Text(sentence), table], "Believe the column without them.")
