@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wellai_exp.cleaning._check import Check, IntArray
 from wellai_exp.cleaning._evidence import Evidence
+from wellai_exp.data import bits_apart
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,8 @@ def best_first(evidence: Evidence, rows: IntArray) -> IntArray:
 
 def bits_between(evidence: Evidence, one: int, other: int) -> int:
     """Count the bits that two pictures' hashes differ in, one of them perhaps mirrored."""
-    plain, mirrored = evidence.hashes[:, :4], evidence.hashes[:, 4:]
-    pairs = ((plain[one], plain[other]), (plain[one], mirrored[other]), (mirrored[one], plain[other]))
-    return min(int(np.bitwise_count(left ^ right).sum()) for left, right in pairs)
+    left, right = (np.split(evidence.hashes[[row]], 2, axis=1) for row in (one, other))
+    return int(bits_apart((left[0], left[1]), (right[0], right[1]))[0, 0])
 
 
 def _restored(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wellai_exp.data._link_table import LinkTable
     from wellai_exp.data._links import COLLECTED, GOT, Link, LinkedSource, LinkList
     from wellai_exp.data._manifest import Manifest
-    from wellai_exp.data._near_duplicates import near_pairs, nearest_twins, perceptual_hash
+    from wellai_exp.data._near_duplicates import bits_apart, near_pairs, nearest_twins, perceptual_hash
     from wellai_exp.data._pixel_store import PixelStore
     from wellai_exp.data._reader import (
         DECODABLE,
@@ -55,6 +55,7 @@ _HOMES = {
     "TooManyPixelsError": "_reader",
     "UnknownFormatError": "_reader",
     "Yoga82": "_yoga82",
+    "bits_apart": "_near_duplicates",
     "build_manifest": "_build",
     "class_table": "_describe",
     "decode": "_reader",
@@ -93,6 +94,7 @@ __all__ = [
     "TooManyPixelsError",
     "UnknownFormatError",
     "Yoga82",
+    "bits_apart",
     "build_manifest",
     "class_table",
     "decode",

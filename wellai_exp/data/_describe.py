@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from wellai_exp.data._manifest import Manifest
+from wellai_exp.data._near_duplicates import nearest_twins
 
 
 def describe(manifest: Manifest) -> dict[str, float]:
@@ -93,8 +94,6 @@ def twins_between(one: Manifest, other: Manifest, threshold: int) -> pd.DataFram
         One row an image of `one` that has any: ``path``, ``label``, ``split``, and those of its nearest twin in
         `other` with the ending ``_twin``.
     """
-    from wellai_exp.data._near_duplicates import nearest_twins
-
     everything = np.arange(len(one.frame)), np.arange(len(other.frame))
     nearest = nearest_twins(one.hashes(everything[0]), other.hashes(everything[1]), threshold)
     columns = ["path", "label", "split"]

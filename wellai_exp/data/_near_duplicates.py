@@ -130,7 +130,7 @@ def nearest_twins(
     step = max(1, _CELLS // len(other))
     for start in range(0, len(plain), step):
         rows = slice(start, start + step)
-        bits = _apart((plain[rows], flipped[rows]), (other, mirrored))
+        bits = bits_apart((plain[rows], flipped[rows]), (other, mirrored))
         best = bits.argmin(axis=1)
         nearest[rows] = np.where(bits[np.arange(len(best)), best] <= threshold, best, -1)
     return nearest
@@ -177,13 +177,23 @@ def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, In
     step = max(1, _CELLS // len(both))
     for start in range(0, len(both), step):
         rows = slice(start, start + step)
-        bits = _apart((plain[rows], flipped[rows]), (plain[start:], flipped[start:]))
+        bits = bits_apart((plain[rows], flipped[rows]), (plain[start:], flipped[start:]))
         one, other = np.nonzero(bits <= threshold)
         yield one + start, other + start, bits[one, other].astype(np.int64)
 
 
-def _apart(one: tuple[HashArray, HashArray], other: tuple[HashArray, HashArray]) -> npt.NDArray[np.uint16]:
-    """Count the bits between pictures, each given with its mirror image, one of a pair perhaps mirrored."""
+def bits_apart(one: tuple[HashArray, HashArray], other: tuple[HashArray, HashArray]) -> npt.NDArray[np.uint16]:
+    """Count the bits between pictures, one of a pair perhaps mirrored.
+
+    Parameters
+    ----------
+    one, other : tuple of two arrays of uint64, each of shape (n, 4) and (m, 4)
+        What `perceptual_hash` gave for each, and for its mirror image.
+
+    Returns
+    -------
+    array of uint16, shape (n, m)
+    """
     bits = _distance(one[0], other[0])
     # Both ways, because the median of a picture's mirror image differs from its own in a bit or so.
     np.minimum(bits, _distance(one[0], other[1]), out=bits)

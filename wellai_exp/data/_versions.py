@@ -21,7 +21,7 @@ class Version(NamedTuple):
 
     digest: str
     name: str
-    root: str
+    parent: str | None
     saved_ns: int
 
 
@@ -48,17 +48,16 @@ def keep_manifest(manifest: Manifest, store: Path) -> Manifest:
     StoreError
         Where it cannot be written.
     """
-    folder = manifests_folder(store) / manifest.digest
     versions = list(_versions(store))
-    if any(version.digest == manifest.digest for version in versions):
-        # Paths and notes may differ where the same photographs lie elsewhere now.
-        kept = replace(manifest, parent=Manifest.load(folder).parent)
+    same = [version for version in versions if version.digest == manifest.digest]
+    if same:
+        parent = same[0].parent
     else:
         earlier = [version for version in versions if version.name == manifest.name]
-        parent = max(earlier, key=lambda version: version.saved_ns).digest if earlier else None
-        kept = replace(manifest, parent=manifest.parent or parent)
-    ensure_dir(folder, "paths.store")
-    kept.save(folder)
+        parent = manifest.parent or (max(earlier, key=lambda version: version.saved_ns).digest if earlier else None)
+    kept = replace(manifest, parent=parent)
+    # Also one that is there already: its photographs may lie elsewhere now.
+    kept.save(ensure_dir(manifests_folder(store) / manifest.digest, "paths.store"))
     return kept
 
 
@@ -109,6 +108,6 @@ def _versions(store: Path) -> Iterator[Version]:
     for path in sorted(manifests_folder(store).glob(f"*/{FILE_NAME}")):
         try:
             about: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {})[b"wellai"])
-            yield Version(about["digest"], about["name"], about["root"], path.stat().st_mtime_ns)
+            yield Version(about["digest"], about["name"], about["parent"], path.stat().st_mtime_ns)
         except (OSError, KeyError, ValueError, pa.ArrowException):
             continue

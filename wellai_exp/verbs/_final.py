@@ -16,7 +16,7 @@ from wellai_exp.report import Section, seeds_section
 from wellai_exp.search import Candidate
 from wellai_exp.tracking import Run
 from wellai_exp.training import Teacher, member_seed
-from wellai_exp.verbs._evidence import log_evaluation
+from wellai_exp.verbs._evaluated import log_evaluation
 from wellai_exp.verbs._follow import Follower, Say
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance

@@ -17,7 +17,8 @@ from wellai_exp.report import Section
 from wellai_exp.tracking import Registry, Run
 from wellai_exp.training import Choices, Fitted, Nobody, Teacher, Watcher
 from wellai_exp.verbs._card import card_facts
-from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Say, Subject, evaluation_of
+from wellai_exp.verbs._evaluated import evaluation_of
+from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Say, Subject
 from wellai_exp.verbs._provenance import git_commit, versions
 from wellai_exp.verbs._workbench import Workbench, make_choices, trial_params
 

@@ -17,7 +17,8 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import EVALUATED_TAG, ModelRef, Registry, load
 from wellai_exp.verbs._card import card_facts
-from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Subject, evaluation_of
+from wellai_exp.verbs._evaluated import evaluation_of
+from wellai_exp.verbs._evidence import Evidence, EvidenceSettings, Subject
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Speaker, intervals_table, say_leaks

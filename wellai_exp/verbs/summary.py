@@ -79,8 +79,9 @@ def run(cfg: DictConfig) -> None:
         manifest = versions[0] if versions else build_manifest(build(cfg, "data"), build(cfg, "split"), store)
         manifest = keep_manifest(manifest, store)
         with _run(cfg, tracker, f"summary of {manifest.name}", "summary") as logged, console.status("drawing"):
-            numbers = _log(logged, manifest, int(cfg.seed))
-        _show(console, manifest, numbers)
+            numbers, classes = describe(manifest), class_table(manifest)
+            _log(logged, manifest, numbers, classes, int(cfg.seed))
+        _show(console, manifest, numbers, classes)
     console.print(Text(f"run {logged.id}; look at it with wellai-exp ui"), soft_wrap=True)
 
 
@@ -88,9 +89,9 @@ def _run(cfg: DictConfig, tracker: Tracker, title: str, kind: str) -> AbstractCo
     return tracker.run(title, tags={**provenance(int(cfg.seed)), "wellai.kind": kind})
 
 
-def _log(logged: Run, manifest: Manifest, seed: int) -> dict[str, float]:
+def _log(logged: Run, manifest: Manifest, numbers: Mapping[str, float], classes: pd.DataFrame, seed: int) -> None:
     """Log numbers, tables, pictures and the page."""
-    numbers, classes, frame = describe(manifest), class_table(manifest), manifest.frame
+    frame = manifest.frame
     log_data(logged, manifest, "summary")
     logged.log_metrics(numbers)
     logged.log_table(classes, "classes.csv")
@@ -122,7 +123,6 @@ def _log(logged: Run, manifest: Manifest, seed: int) -> dict[str, float]:
     )
     page = Report(manifest.name, f"Data version {manifest.digest[:8]}", data_sections(facts))
     logged.log_text(render(page), PAGE)
-    return numbers
 
 
 def _samples(manifest: Manifest, classes: pd.DataFrame, seed: int) -> Figure:
@@ -152,7 +152,7 @@ def _twins(manifest: Manifest) -> Figure:
     return twins_sheet(groups, "Near-duplicates", note)
 
 
-def _show(console: Console, manifest: Manifest, numbers: Mapping[str, float]) -> None:
+def _show(console: Console, manifest: Manifest, numbers: Mapping[str, float], classes: pd.DataFrame) -> None:
     parent = f", after {manifest.parent[:8]}" if manifest.parent else ""
     table = Table(title=f"{manifest.name} {manifest.digest[:8]}{parent}", title_justify="left", show_header=False)
     table.add_column("what")
@@ -161,7 +161,6 @@ def _show(console: Console, manifest: Manifest, numbers: Mapping[str, float]) ->
         value = numbers[name]
         table.add_row(words, f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}")
     console.print(table)
-    classes = class_table(manifest)
     listed = Table(title="Classes", title_justify="left")
     for heading in ("class", "training", "test", "near-duplicates", "px"):
         listed.add_column(heading, justify="left" if heading == "class" else "right", overflow="fold")
