@@ -73,6 +73,27 @@ class Finalist:
         return float(np.mean([scores[metric] for scores in self.scores]))
 
 
+def best_of_stages(stages: Sequence[Sequence[Finalist]], k: int) -> list[Finalist]:
+    """Give k finalists, best first: the best of each stage as far as they go, then the best of the others.
+
+    A stage with many cheap trials would otherwise take every place with variants of one lucky network.
+
+    Parameters
+    ----------
+    stages : sequence of sequence of Finalist
+        Each stage's, best first.
+    k : int
+        How many at most.
+    """
+
+    def value(finalist: Finalist) -> float:
+        return finalist.trial.value
+
+    leaders = sorted((found[0] for found in stages if found), key=value, reverse=True)
+    others = sorted((each for found in stages for each in found[1:]), key=value, reverse=True)
+    return sorted([*leaders, *others][:k], key=value, reverse=True)
+
+
 @dataclass(frozen=True)
 class Finals:
     """The last rounds of a sweep.

@@ -17,7 +17,7 @@ from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
-from wellai_exp.verbs._final import Finalist, Finals
+from wellai_exp.verbs._final import Finalist, Finals, best_of_stages
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Closing, Speaker, profile_table
@@ -157,14 +157,13 @@ class Sweep:
         k = whole_number("confirm.candidates", self.cfg.confirm.candidates, "set confirm.candidates=1")
         winning = [run for run in done.values() if run.stage.wins]
         try:
-            found = [finalist for run in winning for finalist in run.finalists(k)]
+            found = [run.finalists(k) for run in winning]
         except NothingFeasible:
             self._show_nearest(winning)
             raise
         # What the final training changes is changed for these too: a short training prefers other settings.
         overrides = [str(override) for override in self.cfg.final.overrides]
-        best = sorted(found, key=lambda finalist: -finalist.trial.value)[:k]
-        return [finalist.longer(overrides) for finalist in best]
+        return [finalist.longer(overrides) for finalist in best_of_stages(found, k)]
 
     def _show_nearest(self, stages: list[StageRun]) -> None:
         """List what comes nearest to the constraints, where nothing keeps them."""
