@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.errors import SettingError, TrialFailed, WellaiError
 from wellai_exp.export._graph import write_saved_model
 from wellai_exp.export._opened import Array, Opened
 from wellai_exp.export._target import Served
@@ -42,12 +42,15 @@ class Loaded:
         of shape ``(1, c)``.
     size_mb : float
         What would be shipped, in 10⁶ bytes.
+    time_frame : callable
+        Gives the milliseconds that one such frame takes in the runtime.
     close : callable
         Frees what it holds.
     """
 
     classify: Callable[[Array], Array]
     size_mb: float
+    time_frame: Callable[[Array], float]
     close: Callable[[], object] = lambda: None
 
     def __enter__(self) -> Self:
@@ -131,7 +134,7 @@ class Runtime(ABC):
         self._check_threads()
         try:
             return self._open(path, size)
-        except TrialFailed:
+        except (TrialFailed, WellaiError):
             raise
         except Exception as error:  # every runtime raises kinds of its own
             said = " ".join(str(error).split())[:300] or type(error).__name__
@@ -162,7 +165,7 @@ class Runtime(ABC):
             opened, size_mb = self._converted(model, Path(stack.enter_context(tempfile.TemporaryDirectory())))
             stack.callback(opened.close)
             self._compare(model, opened)
-            return Loaded(opened.classify_frame, size_mb, stack.pop_all().close)
+            return Loaded(opened.classify_frame, size_mb, opened.time_frame, stack.pop_all().close)
 
     def _converted(self, model: Any, folder: Path) -> tuple[Opened, float]:
         """Write the network into a folder as this runtime's target, open it, and give what it weighs in 10⁶ bytes."""

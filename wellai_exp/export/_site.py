@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from wellai_exp.errors import SettingError
+from wellai_exp.errors import SettingError, StoreError
+from wellai_exp.export._bundle import Bundle, file_sums
 
 HOST = "127.0.0.1"
 _NAMES = frozenset({HOST, "localhost"})
@@ -63,6 +64,31 @@ class Entry:
     sha256: str | None = None
 
 
+def bundle_site(bundle: Bundle, port: int) -> Site:
+    """Give a server of a bundle's files, each as it was verified.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        As `read_bundle` gave it.
+    port : int
+        Where it listens; 0 for any that is free.
+
+    Raises
+    ------
+    StoreError
+        Where the bundle has no page.
+    SettingError
+        Where the port cannot be had.
+    """
+    sums = file_sums(bundle.folder)
+    if "index.html" not in sums:
+        raise StoreError(
+            f"{bundle.folder} holds no live page; export the model again where Node.js is installed, which brings npm."
+        )
+    return Site({name: Entry(bundle.folder / name, digest) for name, digest in sums.items()}, port)
+
+
 class Site(socketserver.ThreadingTCPServer):
     """A server of named files and of nothing else; a context manager.
 
@@ -76,6 +102,11 @@ class Site(socketserver.ThreadingTCPServer):
         Where it listens; 0 for any that is free.
     inbox : callable, optional
         Takes the name and the body of a POST; None where nothing may be posted.
+
+    Attributes
+    ----------
+    outbox : dict
+        Name to bytes that are served beside the files, for as long as they are there.
 
     Raises
     ------
@@ -92,6 +123,7 @@ class Site(socketserver.ThreadingTCPServer):
         self, entries: Mapping[str, Entry], port: int = 0, inbox: Callable[[str, bytes], object] | None = None
     ) -> None:
         self.entries = dict(entries)
+        self.outbox: dict[str, bytes] = {}
         self.inbox = inbox
         if not 0 <= port <= _LARGEST_PORT:
             raise SettingError("port", port, f"it must be 0 to {_LARGEST_PORT}", "type --port 8000")
@@ -107,6 +139,20 @@ class Site(socketserver.ThreadingTCPServer):
         """Where a browser finds it."""
         return f"http://{HOST}:{self.server_address[1]}"
 
+    def read(self, name: str) -> bytes | None:
+        """Give what is served under a name; None for nothing."""
+        if name in self.outbox:
+            return self.outbox[name]
+        try:
+            return self.entries[name].path.read_bytes()
+        except (KeyError, OSError):
+            return None
+
+    def changed(self, name: str, sha256: str) -> bool:
+        """Tell whether a file is not what it was when it was verified: a browser gets what was exported, or nothing."""
+        entry = self.entries.get(name)
+        return entry is not None and entry.sha256 not in (None, sha256)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a browser that went away half-way is no error of ours."""
 
@@ -117,13 +163,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class's names
+    def do_GET(self) -> None:
         self._answer(body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer(body=False)
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if self.server.inbox is None or not self._local() or not length.isdecimal():
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
@@ -139,21 +185,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN)
             return
         name = unquote(urlsplit(self.path).path).removeprefix("/") or "index.html"
-        entry = self.server.entries.get(name)
-        if entry is None:
-            self._refuse(HTTPStatus.NOT_FOUND)
-            return
-        try:
-            content = entry.path.read_bytes()
-        except OSError:
+        content = self.server.read(name)
+        if content is None:
             self._refuse(HTTPStatus.NOT_FOUND)
             return
         digest = hashlib.sha256(content).hexdigest()
-        if entry.sha256 is not None and digest != entry.sha256:
-            # Changed since it was verified: what a browser gets is what was exported, or nothing.
+        if self.server.changed(name, digest):
             self._refuse(HTTPStatus.CONFLICT)
             return
-        headers = {"Content-Type": _KINDS.get(entry.path.suffix, "application/octet-stream"), "ETag": f'"{digest}"'}
+        kind = _KINDS.get(PurePosixPath(name).suffix, "application/octet-stream")
+        headers = {"Content-Type": kind, "ETag": f'"{digest}"'}
         if self.headers.get("If-None-Match") == headers["ETag"]:
             self._send(HTTPStatus.NOT_MODIFIED, headers)
             return

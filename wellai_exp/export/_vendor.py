@@ -116,8 +116,8 @@ def _fetch(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise StoreError(
-            "npm is not on PATH, and the live page's libraries come from it; install Node.js 20 or later, which brings npm, "
-            "and type the same command."
+            "npm is not on PATH, and the live page's libraries come from it; install Node.js 20 or later, which brings "
+            "npm, and type the same command."
         )
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(PAGE / name, folder / name)
