@@ -121,7 +121,7 @@ function begin(kind, file = null) {
   at("stop").hidden = false;
   if (document.activeElement === at("camera") && kind === "camera") at("stop").focus();
   at("camera").hidden = kind === "camera";
-  for (const id of ["mirror"]) at(id).closest("label").hidden = kind !== "camera";
+  at("mirror").closest("label").hidden = kind !== "camera";
   return ++sources;
 }
 
@@ -258,7 +258,7 @@ function dropOn(stage) {
     if (at("choose").disabled) return;
     if (files.length === 0) view.tell("no_file", {}, "problem");
     else await lookAt(files[0]);
-    if (files.length > 1) view.tell("one_file");
+    if (files.length > 1 && source !== null) view.tell("one_file");
   });
 }
 

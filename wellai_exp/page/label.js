@@ -70,7 +70,7 @@ export class HeldLabel {
       for (let each = 0; each < mean.length; each++) mean[each] += share * frame.probabilities[each];
     });
     const best = leading(mean);
-    const whole = seen >= HOLD_MS;
+    const whole = frames[0].time <= time - HOLD_MS;
     const needed = best === this.#named ? KEEPS : LEADS;
     this.#named = whole && mean[best] >= this.#thresholds[best] && led[best] >= needed ? best : -1;
     return { named: this.#named, mean, whole };
