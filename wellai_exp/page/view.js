@@ -47,6 +47,7 @@ export class View {
     const words = this.#words;
     document.title = `${bundle.title} · wellai_exp`;
     at("title").textContent = bundle.title;
+    at("bars").style.setProperty("--rows", Math.min(ROWS, bundle.names.length));
     at("subtitle").textContent = words.say("subtitle", { classes: words.whole.format(bundle.names.length), size: bundle.size });
     at("about").textContent = words.say("about", { created: words.date(bundle.created), sha: bundle.sha.slice(0, 12) });
   }
