@@ -52,6 +52,7 @@ async function openModel() {
   const wanted = { engine: artifact.engine, url: artifact.url, size: artifact.size, resize: bundle.resize };
   const onGpu = gpu && (wish === "webgpu" || (wish === "auto" && artifact.gpu));
   at("running").textContent = "";
+  delete at("running").dataset.words;
   view.tell("loading_engine", { name });
   let refused = null;
   for (const accelerator of onGpu ? ["webgpu", "wasm"] : ["wasm"]) {
@@ -71,6 +72,7 @@ async function openModel() {
   }
   if (refused !== null) view.tell("gpu_differs", { problem: refused });
   else tellSource();
+  at("running").dataset.artifact = artifact.name;
   at("running").dataset.words = `running_${running.accelerator}`;
   at("running").textContent = new Words(at("language").value).say(at("running").dataset.words);
   for (const id of ["camera", "choose"]) at(id).disabled = false;
