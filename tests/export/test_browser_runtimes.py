@@ -34,7 +34,7 @@ pytestmark = [
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("artifacts")
     write_saved_model(colours.network(), folder / "served")
-    served = Served(folder / "served", "colours", colours.SIZE, lambda n: images(n))
+    served = Served(folder / "served", "colours", colours.SIZE, images)
     paths = {"tfjs": folder / "tfjs"}
     colours.write_tfjs(paths["tfjs"])
     for name in ("tflite_float32", "tflite_int8"):
@@ -110,7 +110,7 @@ def test_what_the_browser_cannot_run_fails_in_a_sentence(
 def test_a_missing_browser_and_more_threads_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match="a page computes in one thread"):
         LiteRTJs(2).prepare()
-    with pytest.raises(SettingError, match="runtime.chromium=/nowhere/chrome: there is no such program"):
+    with pytest.raises(SettingError, match=r"runtime\.chromium=/nowhere/chrome: there is no such program"):
         LiteRTJs(chromium="/nowhere/chrome").prepare()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingError, match="install Chromium or Chrome"):

@@ -19,7 +19,7 @@ from wellai_exp.export import bundle_site
 from wellai_exp.export._browser import BROWSERS, browser_flags
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FilePayload, Page
 
 CHROMIUM = next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
@@ -61,7 +61,8 @@ class Visit:
 
     def give(self, name: str, content: bytes, kind: str = "") -> None:
         """Choose a file, as the button's dialogue does."""
-        self.page.locator("#file").set_input_files([{"name": name, "mimeType": kind, "buffer": content}])
+        file: FilePayload = {"name": name, "mimeType": kind, "buffer": content}
+        self.page.locator("#file").set_input_files(file)
 
     def named(self, name: str) -> None:
         self.page.locator("#answer[data-state=named] #label", has_text=name).wait_for()

@@ -60,7 +60,7 @@ def look(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def filmed(assets: Path, page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Filmed:
     folder = tmp_path_factory.mktemp("photographs")
-    manifest = build_manifest(ImageFolder(str(assets / "data" / "yoga62"), name="yoga62"), Split(), folder / "store")
+    manifest = build_manifest(ImageFolder(assets / "data" / "yoga62", name="yoga62"), Split(), folder / "store")
     model = probe(manifest, assets)
     write_saved_model(model, folder / "served")
     target = target_named("tflite_float16")

@@ -98,12 +98,13 @@ export class View {
       at("detail").textContent = words.say("waiting");
       return;
     }
-    const { names, parents } = this.#bundle;
+    const { names, parents, thresholds } = this.#bundle;
     card.dataset.state = named < 0 ? "none" : "named";
     if (named < 0) {
       const [closest] = largest(probabilities, 1);
       at("label").textContent = words.say("no_pose");
-      at("detail").textContent = words.say("not_sure", { name: names[closest] });
+      const why = probabilities[closest] >= thresholds[closest] ? "hold" : "not_sure";
+      at("detail").textContent = words.say(why, { name: names[closest] });
     } else {
       const percent = words.percent(probabilities[named]);
       const sure = words.say(moving ? "held" : "sure", { percent });
