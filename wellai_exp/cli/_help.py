@@ -78,7 +78,7 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
         return name == "promote" and group in ("promotion", "runtime")
     if name == "collect":
         return group == "data"
-    if name in ("compare", "report", "rollback", "ui"):
+    if name in ("compare", "report", "rollback", "serve", "ui"):
         return False
     return verb.trains or group in ("data", "split", "tracking")
 
