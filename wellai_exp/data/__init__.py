@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wellai_exp.data._split import Split
     from wellai_exp.data._table import ImageTable
     from wellai_exp.data._versions import keep_manifest, kept_manifest, manifests_folder
+    from wellai_exp.data._video import VideoFrame, is_video, read_video
     from wellai_exp.data._yoga82 import Yoga82
 
 _HOMES = {
@@ -54,6 +55,7 @@ _HOMES = {
     "Split": "_split",
     "TooManyPixelsError": "_reader",
     "UnknownFormatError": "_reader",
+    "VideoFrame": "_video",
     "Yoga82": "_yoga82",
     "bits_apart": "_near_duplicates",
     "build_manifest": "_build",
@@ -62,6 +64,7 @@ _HOMES = {
     "describe": "_describe",
     "fit": "_reader",
     "image_format": "_reader",
+    "is_video": "_video",
     "keep_manifest": "_versions",
     "kept_manifest": "_versions",
     "manifests_folder": "_versions",
@@ -69,6 +72,7 @@ _HOMES = {
     "nearest_twins": "_near_duplicates",
     "perceptual_hash": "_near_duplicates",
     "read_image": "_reader",
+    "read_video": "_video",
     "twins_between": "_describe",
 }
 
@@ -93,6 +97,7 @@ __all__ = [
     "Split",
     "TooManyPixelsError",
     "UnknownFormatError",
+    "VideoFrame",
     "Yoga82",
     "bits_apart",
     "build_manifest",
@@ -101,6 +106,7 @@ __all__ = [
     "describe",
     "fit",
     "image_format",
+    "is_video",
     "keep_manifest",
     "kept_manifest",
     "manifests_folder",
@@ -108,6 +114,7 @@ __all__ = [
     "nearest_twins",
     "perceptual_hash",
     "read_image",
+    "read_video",
     "twins_between",
 ]
 
