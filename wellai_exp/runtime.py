@@ -10,6 +10,12 @@ from contextlib import contextmanager
 from functools import cache
 
 
+def cores() -> int:
+    """Count the cores that this process may use."""
+    # A container may have fewer than the machine.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 @contextmanager
 def native_stderr_hidden() -> Iterator[None]:
     """Hide what native libraries write to stderr; show it after all where the block fails.

@@ -16,13 +16,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from wellai_exp.benchmark import Keras, Latency, LatencyBook, LiteRT, Loaded, Runtime, measure
-from wellai_exp.benchmark._machine import cores, machine
+from wellai_exp.benchmark import Latency, LatencyBook, measure
+from wellai_exp.benchmark._machine import machine
 from wellai_exp.cli import main
 from wellai_exp.config import build, register_plugins
 from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.export import Keras, LiteRT, Opened, Runtime
 from wellai_exp.models import Application, Fusion, SmallConvNet
 from wellai_exp.paths import shipped_dir
+from wellai_exp.runtime import cores
 
 SMALL = SmallConvNet(size=32, width=4, pooling="avg")
 BACKBONES = {
@@ -39,14 +41,18 @@ QUICK = {"frames": 3, "warm_up": 1, "seconds": 0.0}
 class Eager(Runtime):
     """Keras without a trace: nothing to convert, so that what is said about books and timing costs little."""
 
+    name: ClassVar[str] = "eager"
     calls: ClassVar[list[str]] = []
 
-    def _load(self, model: Any) -> Loaded:
+    def _open(self, path: Path, size: int) -> Opened:
+        raise AssertionError("nothing is written that could be opened")
+
+    def _converted(self, model: Any, folder: Path) -> tuple[Opened, float]:
         def classify(frame: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
             self.calls.append(model.name)
             return np.asarray(model(frame, training=False))
 
-        return Loaded(classify, 1.0)
+        return Opened(model.input_shape[1], classify), 1.0
 
 
 def quick_book(folder: Path) -> LatencyBook:
@@ -103,7 +109,7 @@ def test_a_network_that_cannot_be_converted_is_refused() -> None:
 
     image = keras.Input((32, 32, 3), name="image")
     features = keras.ops.erfinv(keras.layers.GlobalAveragePooling2D()(image) / 256)
-    with pytest.raises(TrialFailed, match="strange cannot be converted for litert"):
+    with pytest.raises(TrialFailed, match="strange cannot be written as tflite_float32"):
         LiteRT().load(keras.Model(image, features, name="strange"))
 
 
@@ -276,7 +282,7 @@ def test_the_verb_measures_options_at_sizes_and_keeps_the_figures(
         ("sizes=[8]", "backbone.size=8: this backbone takes square images of 32 to 1024 px"),
         ("sizes=large", "sizes=large: it must be a whole number"),
         ("n_classes=many", "n_classes=many: it must be a whole number"),
-        ("runtime=onnx", "runtime=onnx: there is no such option; choose one of keras, litert"),
+        ("runtime=onnx", "runtime=onnx: there is no such option; choose one of keras, litert, saved_model"),
     ],
 )
 def test_the_verb_refuses_in_one_sentence(
@@ -298,7 +304,7 @@ def test_the_verb_refuses_in_one_sentence(
 def test_a_process_that_prepares_for_one_thread_computes_in_one() -> None:
     code = """
 import psutil
-from wellai_exp.benchmark import Keras
+from wellai_exp.export import Keras
 from wellai_exp.models import Application
 from wellai_exp.runtime import prepare_tensorflow
 runtime = Keras(threads=1)

@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from wellai_exp import stopping
 from wellai_exp.benchmark._machine import machine
-from wellai_exp.benchmark._runtime import Runtime, random_frames
 from wellai_exp.errors import SettingError
+from wellai_exp.export import Runtime, random_frames
 from wellai_exp.models import Backbone
 from wellai_exp.paths import ensure_dir, write_whole
 
@@ -106,8 +106,9 @@ def measure(
         Where the runtime cannot run the network.
     """
     _check_effort(frames, warm_up, seconds)
-    loaded = runtime.load(model)
-    spent = _timed(loaded.classify, random_frames(model.input_shape[1], _DISTINCT_FRAMES), frames, warm_up, seconds)
+    images = random_frames(model.input_shape[1], _DISTINCT_FRAMES)
+    with runtime.load(model) as loaded:
+        spent = _timed(loaded.classify, images, frames, warm_up, seconds)
     median, p95 = np.percentile(spent, [50, 95]).tolist()
     return Latency(median, p95, loaded.size_mb, runtime.name, runtime.n_threads, machine())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import sys
@@ -10,13 +9,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-_LIBRARIES = ("tensorflow", "keras", "ai-edge-litert")
+from wellai_exp.runtime import cores
 
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    # A container may have fewer than the machine.
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+_LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "onnxruntime")
 
 
 @cache

@@ -1,10 +1,33 @@
 """A registered model as files for the runtimes where it will live, each checked there against Keras."""
 
 from wellai_exp.export._bundle import Artifact, Bundle, read_bundle, seal_bundle
+from wellai_exp.export._graph import random_operations, write_saved_model
+from wellai_exp.export._litert import LiteRT
+from wellai_exp.export._opened import Opened
+from wellai_exp.export._runtime import Loaded, Runtime, random_frames
+from wellai_exp.export._saved_model import SavedModelFolder
+from wellai_exp.export._target import Served, Target
+from wellai_exp.export._targets import target_named
+from wellai_exp.export._tensorflow import Keras, SavedModel
+from wellai_exp.export._tflite import TFLite
 
 __all__ = [
     "Artifact",
     "Bundle",
+    "Keras",
+    "LiteRT",
+    "Loaded",
+    "Opened",
+    "Runtime",
+    "SavedModel",
+    "SavedModelFolder",
+    "Served",
+    "TFLite",
+    "Target",
+    "random_frames",
+    "random_operations",
     "read_bundle",
     "seal_bundle",
+    "target_named",
+    "write_saved_model",
 ]

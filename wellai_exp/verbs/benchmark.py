@@ -9,9 +9,10 @@ from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from rich.table import Table
 
-from wellai_exp.benchmark import Latency, LatencyBook, Runtime, measure_collecting
+from wellai_exp.benchmark import Latency, LatencyBook, measure_collecting
 from wellai_exp.config import Composer, build
 from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.export import Runtime
 from wellai_exp.models import Backbone
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow

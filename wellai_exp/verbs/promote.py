@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wellai_exp.benchmark import LatencyBook, Runtime
+from wellai_exp.benchmark import LatencyBook
 from wellai_exp.config import build
 from wellai_exp.data import manifests_folder
 from wellai_exp.errors import DataError, SettingError, StoreError, WellaiError
+from wellai_exp.export import Runtime
 from wellai_exp.promotion import Gate, Verdict, document, gather, judge
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Judgement, ModelRef, Registry, Tracker, load

@@ -1,0 +1,168 @@
+"""What is written from one serving graph, and what the runtimes make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wellai_exp.errors import DataError, SettingError, StoreError, TrialFailed
+from wellai_exp.export import (
+    Keras,
+    LiteRT,
+    Runtime,
+    SavedModel,
+    Served,
+    TFLite,
+    random_operations,
+    target_named,
+    write_saved_model,
+)
+
+SIZE, CLASSES = 32, 4
+
+
+def network() -> Any:
+    """Make a network whose convolution, batch normalisation and softmax have values of their own."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0)(image)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(CLASSES, activation="softmax")(x), name="tiny")
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(np.linspace(-0.2, 0.2, 8))
+            layer.moving_variance.assign(np.linspace(0.1, 0.4, 8))
+    return model
+
+
+def images(n: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (n, SIZE, SIZE, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return network()
+
+
+@pytest.fixture(scope="module")
+def served(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    folder = tmp_path_factory.mktemp("served") / "saved_model"
+    write_saved_model(model, folder)
+    return Served(folder, model.name, SIZE, lambda n: images(n, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("target", "runtime", "within"),
+    [
+        ("saved_model", SavedModel(None), 1e-5),
+        ("tflite_float32", LiteRT(), 1e-5),
+        ("tflite_float16", LiteRT(), 5e-3),
+        ("tflite_dynamic", LiteRT(), 5e-2),
+        ("tflite_int8", LiteRT(), 5e-2),
+    ],
+)
+def test_a_runtime_gives_what_keras_gives(
+    target: str, runtime: Runtime, within: float, served: Served, model: Any, tmp_path: Path
+) -> None:
+    shipped = target_named(target)
+    path = tmp_path / shipped.path()
+    assert shipped.write(served, path) > 0
+    assert (shipped.format, shipped.name) == (runtime.format, target)
+    pixels = images(5)
+    expected = np.asarray(model(pixels.astype(np.float32), training=False))
+    with runtime.open(path, SIZE) as opened:
+        found, same = opened.classify(pixels), opened.classify(pixels.astype(np.float32))
+    assert found.shape == (5, CLASSES)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, same)
+    assert np.abs(found - expected).max() < within
+
+
+def test_int8_takes_pixels_as_they_are(served: Served, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = tmp_path / "int8.tflite"
+    # Dark photographs: a range chosen by them alone would end at 60.
+    dark = Served(served.folder, served.name, SIZE, lambda n: images(n) // 4)
+    TFLite("int8", calibration=8).write(dark, path)
+    interpreter = Interpreter(model_path=str(path))
+    (source,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (source["dtype"], tuple(source["quantization"])) == (np.uint8, (1.0, 0))
+    assert output["dtype"] == np.float32
+
+
+def test_keras_opens_its_own_file(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.keras")
+    with Keras(None).open(tmp_path / "model.keras", SIZE) as opened:
+        assert np.allclose(opened.classify(images(3)), model(images(3).astype(np.float32)), atol=1e-6)
+
+
+def test_augmentation_is_gone_and_batch_normalisation_does_not_look_at_the_batch(model: Any, tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((SIZE, SIZE, 3))
+    augmented = keras.layers.RandomRotation(0.5)(keras.layers.RandomFlip()(image))
+    whole = keras.Model(image, model(keras.layers.Dropout(0.5)(augmented)), name="augmented")
+    write_saved_model(whole, tmp_path / "saved")
+    assert random_operations(tmp_path / "saved") == []
+    with SavedModel(None).open(tmp_path / "saved", SIZE) as opened:
+        assert np.allclose(opened.classify(images(3)), model(images(3).astype(np.float32)), atol=1e-5)
+
+
+def test_a_graph_that_draws_random_numbers_is_refused(model: Any, tmp_path: Path) -> None:
+    import keras
+
+    class Noise(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any) -> Any:
+            return x + keras.random.normal((1, SIZE, SIZE, 3), seed=7)
+
+    image = keras.Input((SIZE, SIZE, 3))
+    with pytest.raises(TrialFailed, match=r"noisy draws random numbers when it predicts \(.*Random"):
+        write_saved_model(keras.Model(image, model(Noise()(image)), name="noisy"), tmp_path / "saved")
+
+
+def test_int8_without_photographs_says_so(served: Served, tmp_path: Path) -> None:
+    with pytest.raises(TrialFailed, match="tiny cannot be written as tflite_int8: no training images are at hand"):
+        TFLite("int8").write(Served(served.folder, "tiny", SIZE), tmp_path / "int8.tflite")
+
+
+def test_a_full_disk_is_said(served: Served) -> None:
+    with pytest.raises(StoreError, match=r"/dev/full cannot be written \(No space left on device\)"):
+        TFLite().write(served, Path("/dev/full"))
+
+
+def test_what_is_no_such_file_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "broken.tflite").write_bytes(b"TFL3" * 9)
+    for runtime in (LiteRT(), SavedModel(None), Keras(None)):
+        with pytest.raises(TrialFailed, match=rf"{runtime.name} cannot open broken\.tflite"):
+            runtime.open(tmp_path / "broken.tflite", SIZE)
+
+
+def test_images_of_another_shape_are_refused(served: Served) -> None:
+    with SavedModel(None).open(served.folder, SIZE) as opened:
+        for strange in (images(1)[:, :16], images(1)[0], images(0)):
+            with pytest.raises(DataError, match=rf"it must be \[n, {SIZE}, {SIZE}, 3\]"):
+                opened.classify(strange)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: TFLite("int4"), "target.tflite.weights=int4: there are no such weights; choose one of float32"),
+        (lambda: TFLite("int8", calibration=0), "target.tflite_int8.calibration=0: it must be a whole number"),
+        (lambda: target_named("coreml"), "target=coreml: there is no such target; choose one of saved_model, tflite"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(make: Any, said: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        make()
+    assert str(caught.value).startswith(said)
