@@ -3,12 +3,15 @@
 from wellai_exp.export._bundle import Artifact, Bundle, read_bundle, seal_bundle
 from wellai_exp.export._graph import random_operations, write_saved_model
 from wellai_exp.export._litert import LiteRT
+from wellai_exp.export._onnx import Onnx
+from wellai_exp.export._onnxruntime import OnnxRuntime
 from wellai_exp.export._opened import Opened
 from wellai_exp.export._runtime import Loaded, Runtime, random_frames
 from wellai_exp.export._saved_model import SavedModelFolder
 from wellai_exp.export._target import Served, Target
 from wellai_exp.export._targets import target_named
 from wellai_exp.export._tensorflow import Keras, SavedModel
+from wellai_exp.export._tfjs import TfJsGraph
 from wellai_exp.export._tflite import TFLite
 
 __all__ = [
@@ -17,6 +20,8 @@ __all__ = [
     "Keras",
     "LiteRT",
     "Loaded",
+    "Onnx",
+    "OnnxRuntime",
     "Opened",
     "Runtime",
     "SavedModel",
@@ -24,6 +29,7 @@ __all__ = [
     "Served",
     "TFLite",
     "Target",
+    "TfJsGraph",
     "random_frames",
     "random_operations",
     "read_bundle",

@@ -5,14 +5,16 @@ from __future__ import annotations
 from functools import cache
 
 from wellai_exp.errors import SettingError
+from wellai_exp.export._onnx import Onnx
 from wellai_exp.export._saved_model import SavedModelFolder
 from wellai_exp.export._target import Target
+from wellai_exp.export._tfjs import TfJsGraph
 from wellai_exp.export._tflite import TFLite
 
 
 @cache
 def _known() -> dict[str, Target]:
-    families: tuple[type[Target], ...] = (SavedModelFolder, TFLite)
+    families: tuple[type[Target], ...] = (SavedModelFolder, TFLite, Onnx, TfJsGraph)
     made = [family(weights) for family in families for weights in family.kinds]
     return {target.name: target for target in made}
 
