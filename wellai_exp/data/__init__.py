@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wellai_exp.data._base import Listing, Source
+    from wellai_exp.data._base import Listing, Source, is_utf8, shown
     from wellai_exp.data._build import build_manifest
     from wellai_exp.data._demo import Demo
     from wellai_exp.data._describe import class_table, describe, twins_between
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wellai_exp.data._links import COLLECTED, GOT, Link, LinkedSource, LinkList
     from wellai_exp.data._manifest import Manifest
     from wellai_exp.data._near_duplicates import bits_apart, near_pairs, nearest_twins, perceptual_hash
+    from wellai_exp.data._pictures import Picture, PictureReader, files_of
     from wellai_exp.data._pixel_store import PixelStore
     from wellai_exp.data._reader import (
         DECODABLE,
@@ -50,6 +51,8 @@ _HOMES = {
     "LinkedSource": "_links",
     "Listing": "_base",
     "Manifest": "_manifest",
+    "Picture": "_pictures",
+    "PictureReader": "_pictures",
     "PixelStore": "_pixel_store",
     "Source": "_base",
     "Split": "_split",
@@ -62,8 +65,10 @@ _HOMES = {
     "class_table": "_describe",
     "decode": "_reader",
     "describe": "_describe",
+    "files_of": "_pictures",
     "fit": "_reader",
     "image_format": "_reader",
+    "is_utf8": "_base",
     "is_video": "_video",
     "keep_manifest": "_versions",
     "kept_manifest": "_versions",
@@ -73,6 +78,7 @@ _HOMES = {
     "perceptual_hash": "_near_duplicates",
     "read_image": "_reader",
     "read_video": "_video",
+    "shown": "_base",
     "twins_between": "_describe",
 }
 
@@ -92,6 +98,8 @@ __all__ = [
     "LinkedSource",
     "Listing",
     "Manifest",
+    "Picture",
+    "PictureReader",
     "PixelStore",
     "Source",
     "Split",
@@ -104,8 +112,10 @@ __all__ = [
     "class_table",
     "decode",
     "describe",
+    "files_of",
     "fit",
     "image_format",
+    "is_utf8",
     "is_video",
     "keep_manifest",
     "kept_manifest",
@@ -115,6 +125,7 @@ __all__ = [
     "perceptual_hash",
     "read_image",
     "read_video",
+    "shown",
     "twins_between",
 ]
 

@@ -16,8 +16,8 @@ from wellai_exp.data._reader import MAX_PIXELS, Image, TooManyPixelsError, _cv2
 from wellai_exp.errors import DataError
 
 _SUFFIXES = frozenset(
-    [".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"]
-    + [".mts", ".ogv", ".ts", ".webm", ".wmv", ".y4m"]
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".ogv", ".ts", ".webm", ".wmv", ".y4m"}
 )
 # Lists of other files and addresses, which FFmpeg would open whatever they are called.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat")

@@ -1,6 +1,6 @@
 """A registered model as files for the runtimes where it will live, each checked there against Keras."""
 
-from wellai_exp.export._bundle import Artifact, Bundle, read_bundle, seal_bundle
+from wellai_exp.export._bundle import SUMS_FILE, Artifact, Bundle, read_bundle, seal_bundle
 from wellai_exp.export._graph import random_operations, write_saved_model
 from wellai_exp.export._litert import LiteRT
 from wellai_exp.export._onnx import Onnx
@@ -15,6 +15,7 @@ from wellai_exp.export._tfjs import TfJsGraph
 from wellai_exp.export._tflite import TFLite
 
 __all__ = [
+    "SUMS_FILE",
     "Artifact",
     "Bundle",
     "Keras",
