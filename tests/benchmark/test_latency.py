@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +26,7 @@ from wellai_exp.export import Keras, LiteRT, Opened, Runtime
 from wellai_exp.models import Application, Fusion, SmallConvNet
 from wellai_exp.paths import shipped_dir
 from wellai_exp.runtime import cores
+from wellai_exp.verbs._costs import costs
 
 SMALL = SmallConvNet(size=32, width=4, pooling="avg")
 BACKBONES = {
@@ -253,6 +255,21 @@ def hydra() -> Iterator[None]:
 @pytest.mark.parametrize("option", sorted(file.stem for file in (shipped_dir("conf") / "runtime").glob("*.yaml")))
 def test_an_option_composes_and_makes_its_runtime(option: str) -> None:
     assert build(compose("benchmark", overrides=[f"runtime={option}"]), "runtime").name == option
+
+
+@pytest.mark.usefixtures("hydra")
+@pytest.mark.parametrize("option", ["saved_model", "onnxruntime"])
+def test_a_sweeps_constraint_on_fps_may_name_any_runtime(option: str, tmp_path: Path) -> None:
+    cfg = compose("sweep", overrides=[f"runtime={option}", "runtime.threads=null"])
+    bench: Any = SimpleNamespace(store=tmp_path, shared=SimpleNamespace(n_classes=5))
+    choices: Any = SimpleNamespace(backbone=SMALL)
+    found = costs(bench, cfg, choices, ["fps"])
+    kept = json.loads(only_file(tmp_path / "benchmarks").read_text())
+    assert kept["latency"]["runtime"] == option
+    assert found["fps"] == pytest.approx(1000 / kept["latency"]["latency_ms"])
+    assert found["size_mb"] > 4e-6 * SMALL.build().count_params()
+    # Remembered, so a second trial of the same backbone is not measured again.
+    assert costs(bench, cfg, choices, ["fps"]) == found
 
 
 def test_the_verb_measures_options_at_sizes_and_keeps_the_figures(

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from wellai_exp.cli._verbs import VERBS, UsageError, quote, to_overrides
 
@@ -138,8 +140,29 @@ def test_stray_arguments_are_refused() -> None:
         to_overrides("promote", ["demo", "--version"])
 
 
-@pytest.mark.parametrize("text", ["plain", "it's", "a=b,c", "[x](y)", "나무 자세", "back\\slash", "end\\", "\\'"])
-def test_quoting_survives_hydras_grammar(text: str) -> None:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def test_files_may_be_called_anything() -> None:
+    asked = ["demo", "a.jpg", "-", "some/a=b.jpg", "top=3", "--cfg", "job", "-0", "--", "-z", "top=4"]
+    assert to_overrides("predict", asked) == [
+        "model='demo'",
+        "images=['a.jpg','-','some/a=b.jpg','-z','top=4']",
+        "top=3",
+        "--cfg",
+        "job",
+        "zero_ended=true",
+    ]
+    assert to_overrides("predict", ["demo", "hydra/launcher=basic"]) == ["model='demo'", "hydra/launcher=basic"]
 
-    assert OverridesParser.create().parse_override(f"key={quote(text)}").value() == text
+
+@hypothesis.example("back\\slash")
+@hypothesis.example("end\\")
+@hypothesis.example("나무 \udcff [자세]\n${x")
+@hypothesis.given(st.text(st.sampled_from("\\'\"${}[](),= \nab나\udcff"), min_size=1, max_size=10))
+def test_quoting_survives_hydras_grammar_and_interpolation(text: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    cfg = OmegaConf.create({"key": "", "list": []})
+    for override in (f"key={quote(text)}", f"list=[{quote(text)},{quote(text)}]"):
+        parsed = OverridesParser.create().parse_override(override)
+        OmegaConf.update(cfg, parsed.key_or_group, parsed.value())
+    assert (cfg.key, list(cfg.list)) == (text, [text, text])

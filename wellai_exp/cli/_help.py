@@ -78,6 +78,8 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
         return name == "promote" and group in ("promotion", "runtime")
     if name == "collect":
         return group == "data"
+    if name == "predict":
+        return group in ("runtime", "tracking")
     if name in ("compare", "report", "rollback", "serve", "ui"):
         return False
     return verb.trains or group in ("data", "split", "tracking")
@@ -87,6 +89,7 @@ def verb_help(name: str, verb: Verb) -> str:
     """Give the help of one verb."""
     argument = f" {verb.positional.upper()}" if verb.positional else ""
     argument += "..." if verb.many else ""
+    argument += f" {verb.rest.upper()}..." if verb.rest else ""
     flags = "".join(f" [{flag} VALUE]" for flag in verb.flags) + "".join(f" [{flag}]" for flag in verb.switches)
     lines = [f"wellai-exp {name}: {verb.summary}", "", f"usage: wellai-exp {name}{argument}{flags} [KEY=VALUE ...]"]
     lines += ["", "Examples", *(f"  $ {example}" for example in verb.examples)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -42,6 +43,9 @@ class Verb:
         The key that the argument without a name stands for.
     many : bool
         Whether there may be several such arguments; the key then holds a list.
+    rest : str or None
+        The key of a list that the plain arguments after the first stand for: files, so that a name may begin with a
+        dash after ``--``, hold ``=`` behind a slash, and be ``-`` alone.
     flags : mapping
         Flag -> the key it stands for; each takes a value.
     switches : mapping
@@ -54,6 +58,7 @@ class Verb:
     examples: tuple[str, ...]
     positional: str | None = None
     many: bool = False
+    rest: str | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     trains: bool = False
@@ -106,6 +111,17 @@ VERBS: dict[str, Verb] = {
         ),
         positional="model",
     ),
+    "predict": Verb(
+        "name what is in photographs and videos, with a registered model, a .keras file or an exported bundle",
+        (
+            "wellai-exp predict demo photos/ holiday.mp4",
+            "wellai-exp predict mlruns/bundles/demo-1 photo.jpg top=5 artifact=tflite_int8",
+            "find photos -name '*.jpg' | wellai-exp predict demo@challenger - format=csv > poses.csv",
+        ),
+        positional="model",
+        rest="images",
+        switches={"-0": "zero_ended", "--null": "zero_ended"},
+    ),
     "compare": Verb(
         "say by how much models differ and how surely; of whole sweeps, what each option was worth",
         (
@@ -130,11 +146,14 @@ VERBS: dict[str, Verb] = {
         ),
     ),
     "benchmark": Verb(
-        "measure how fast backbones classify one frame on this machine, and how large they are",
+        "measure a bundle before a camera in every runtime, or how fast backbones classify one frame on this machine",
         (
+            "wellai-exp benchmark mlruns/bundles/demo-1 fps=30",
+            "wellai-exp benchmark mlruns/bundles/demo-1 fps=60 video=poses.mp4 'runtimes=[litert]' threads=2",
             "wellai-exp benchmark backbone=small_conv",
             "wellai-exp benchmark 'backbones=[mobilenet_v2,mobilenet_v3_small]' 'sizes=[160,224]' runtime=keras",
         ),
+        positional="bundle",
         trains=True,
     ),
     "promote": Verb(
@@ -183,8 +202,10 @@ def find_verb(name: str) -> Verb:
 
 def quote(value: str) -> str:
     """Write any text as a value in Hydra's override grammar."""
-    escaped = value.replace("\\", "\\\\") if value.endswith("\\") or "\\'" in value else value
-    return "'" + escaped.replace("'", "\\'") + "'"
+    # OmegaConf would look for a key behind the dollar; a backslash before it would escape the escape.
+    value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+    # Hydra reads a backslash as such but before a quote.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value) + "'"
 
 
 def _quote_foreign(argument: str) -> str:
@@ -209,7 +230,12 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
     while waiting:
         argument = waiting.pop(0)
         flag, _, attached = argument.partition("=")
-        if flag in verb.flags:
+        if verb.rest and argument == "--":
+            plain += waiting
+            break
+        if verb.rest and (argument == "-" or _is_file(argument)):
+            plain.append(argument)
+        elif flag in verb.flags:
             if not attached and not waiting:
                 raise UsageError(f"{flag}: it needs a value; type {flag} VALUE.")
             result.append(f"{verb.flags[flag]}={quote(attached or waiting.pop(0))}")
@@ -219,12 +245,27 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
             result += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
             result.append(_quote_foreign(argument))
-        elif verb.positional and (verb.many or not plain):
-            plain.append(quote(argument))
+        elif verb.positional and (verb.many or verb.rest or not plain):
+            plain.append(argument)
         else:
             raise UsageError(
                 f"{argument}: this is neither KEY=VALUE nor a known flag; type `wellai-exp {name} --help`."
             )
-    if plain:
-        result.insert(0, f"{verb.positional}=[{','.join(plain)}]" if verb.many else f"{verb.positional}={plain[0]}")
-    return result
+    return _plain(verb, plain) + result
+
+
+def _is_file(argument: str) -> bool:
+    """Tell a path that holds ``=`` from an override: before it stands a slash, which no key of ours has."""
+    key, equals, _ = argument.partition("=")
+    return bool(equals) and "/" in key and not key.startswith(("-", "hydra/", "+hydra/", "~"))
+
+
+def _plain(verb: Verb, arguments: Sequence[str]) -> list[str]:
+    """Give the overrides that plain arguments stand for."""
+    if not arguments:
+        return []
+    quoted = [quote(argument) for argument in arguments]
+    if verb.many:
+        return [f"{verb.positional}=[{','.join(quoted)}]"]
+    rest = [f"{verb.rest}=[{','.join(quoted[1:])}]"] if quoted[1:] else []
+    return [f"{verb.positional}={quoted[0]}", *rest]

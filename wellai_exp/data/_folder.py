@@ -14,7 +14,8 @@ from wellai_exp.errors import DataError
 _HIDDEN = frozenset({"thumbs.db", "desktop.ini"})
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Tell whether a file browser would hide a file of that name."""
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
@@ -27,8 +28,8 @@ def _refuse(error: OSError) -> None:
 def _files(folder: Path) -> Iterator[Path]:
     """Walk a class folder, its subfolders too, in a fixed order."""
     for here, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not _hidden(name))
-        yield from (Path(here, name) for name in sorted(names) if not _hidden(name))
+        folders[:] = sorted(name for name in folders if not hidden(name))
+        yield from (Path(here, name) for name in sorted(names) if not hidden(name))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def list_folder(source: Source) -> Listing:
     root = source.root
     source._require_folder(root, "data.root", "set data.root to the folder that holds one folder a class")
     try:
-        folders = sorted(path for path in root.iterdir() if path.is_dir() and not _hidden(path.name))
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not hidden(path.name))
     except OSError as error:
         _refuse(error)
         raise

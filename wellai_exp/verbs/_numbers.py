@@ -1,6 +1,8 @@
-"""Whole numbers from the command line, which gives text."""
+"""Numbers from the command line, which gives text."""
 
 from __future__ import annotations
+
+import math
 
 from wellai_exp.errors import SettingError
 
@@ -19,4 +21,21 @@ def whole_number(setting: str, value: object, remedy: str, *, least: int | None 
         raise SettingError(setting, value, "it must be a whole number", remedy) from None
     if least is not None and number < least:
         raise SettingError(setting, value, f"it must be at least {least}", remedy)
+    return number
+
+
+def real_number(setting: str, value: object, remedy: str) -> float:
+    """Give `value` as a finite number.
+
+    Raises
+    ------
+    SettingError
+        Where it is none.
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise SettingError(setting, value, "it must be a number", remedy)
     return number

@@ -1,11 +1,11 @@
-"""Measure what this machine does, from classifying to collecting; what evidence tells apart, what cleaning finds."""
+"""Measure a bundle before a camera, what this machine does, what evidence tells apart, what cleaning finds."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -19,16 +19,22 @@ from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
 from wellai_exp.verbs._benchmark_clean import clean_benchmark
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
+from wellai_exp.verbs._benchmark_stream import stream_benchmark
 from wellai_exp.verbs._collect_screen import CollectScreen
+from wellai_exp.verbs._listed import listed
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
 
 def run(cfg: DictConfig) -> None:
-    """Run the benchmark that the setting `what` names."""
-    if cfg.what not in _BENCHMARKS:
-        raise SettingError("what", cfg.what, "there is no such benchmark", f"choose one of {', '.join(_BENCHMARKS)}")
-    _BENCHMARKS[cfg.what](cfg)
+    """Run the benchmark of a bundle, or the one that the setting `what` names."""
+    if cfg.bundle is not None:
+        stream_benchmark(cfg)
+        return
+    what = "latency" if cfg.what is None else cfg.what
+    if what not in _BENCHMARKS:
+        raise SettingError("what", what, "there is no such benchmark", f"choose one of {', '.join(_BENCHMARKS)}")
+    _BENCHMARKS[what](cfg)
 
 
 def _latency(cfg: DictConfig) -> None:
@@ -38,7 +44,8 @@ def _latency(cfg: DictConfig) -> None:
     n_classes = whole_number("n_classes", cfg.n_classes, "set n_classes=82")
     frames = whole_number("frames", cfg.frames, "set frames=50")
     warm_up = whole_number("warm_up", cfg.warm_up, "set warm_up=10")
-    book = LatencyBook(store / "benchmarks", frames, warm_up, cfg.seconds)
+    effort = {} if cfg.seconds is None else {"seconds": cfg.seconds}
+    book = LatencyBook(store / "benchmarks", frames, warm_up, **effort)
     candidates = _candidates(cfg)
     # Before anything else starts TensorFlow, whose threads cannot be changed later.
     runtime.prepare()
@@ -63,7 +70,7 @@ def _candidates(cfg: DictConfig) -> list[tuple[str, Backbone]]:
     """Make each backbone asked for at each size asked for, with its option's name."""
     composer = Composer.running()
     named: list[tuple[str, Backbone]] = []
-    for option in _listed(cfg.backbones):
+    for option in listed(cfg.backbones):
         try:
             named.append((str(option), build(composer.trial([f"backbone={option}"]), "backbone")))
         except TrialFailed as failed:
@@ -71,17 +78,10 @@ def _candidates(cfg: DictConfig) -> list[tuple[str, Backbone]]:
             raise failed.__cause__ or failed from None
     if not named:
         named = [(composer.chosen(())["backbone"], build(cfg, "backbone"))]
-    sizes = [whole_number("sizes", size, "set sizes=[160,224]") for size in _listed(cfg.sizes)]
+    sizes = [whole_number("sizes", size, "set sizes=[160,224]") for size in listed(cfg.sizes)]
     if not sizes:
         return named
     return [(option, backbone.at_size(size)) for option, backbone in named for size in sizes]
-
-
-def _listed(value: object) -> list[object]:
-    """Give a setting that is a list, one value, or nothing as a list."""
-    if isinstance(value, ListConfig):
-        return list(value)
-    return [] if value is None else [value]
 
 
 def _table(rows: list[tuple[str, int, Latency]]) -> Table:
