@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from wellai_exp import milestones
 from wellai_exp.errors import StoreError
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -63,6 +64,7 @@ def write_whole(path: Path) -> Iterator[Path]:
         yield beside
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
+        milestones.passed(milestones.SAVED)
         beside.replace(path)
     except OSError as error:
         raise StoreError(

@@ -1,8 +1,10 @@
-"""Ctrl-C and SIGTERM: leave at once where that is possible, and never go on as if nothing had been said."""
+"""Ctrl-C and SIGTERM: the first leaves cleanly and never goes on as if nothing had been said, the second at once."""
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,12 +15,28 @@ class Terminated(KeyboardInterrupt):
 
 
 _asked: list[type[KeyboardInterrupt]] = []
+_first = [0.0]
+# One Ctrl-C can arrive twice, from the terminal and from a program in between such as make.
+_ONE_SIGNAL_SECONDS = 0.3
+
+
+def _ask(number: int) -> type[KeyboardInterrupt] | None:
+    """Take note of a signal; None for an echo of the first. The second ends the process: nothing is tidied up."""
+    if _asked:
+        if time.monotonic() - _first[0] < _ONE_SIGNAL_SECONDS:
+            return None
+        # Not by way of Python's own stderr, which the signal may have found in mid-write.
+        os.write(2, b"stopped at once; the same command goes on from there\n")
+        os._exit(128 + number)
+    _asked.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+    _first[0] = time.monotonic()
+    return _asked[0]
 
 
 def _on_signal(number: int, _frame: FrameType | None) -> None:
-    kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
-    _asked.append(kind)
-    raise kind
+    kind = _ask(number)
+    if kind is not None:
+        raise kind
 
 
 def listen() -> None:
@@ -56,7 +74,7 @@ def deferred(tell: Callable[[], object]) -> Iterator[None]:
     """
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        _asked.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        _ask(number)
         tell()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tracking_stores import tracking_in
 
+from wellai_exp import milestones
 from wellai_exp.errors import SettingError, StoreError, WellaiError
 from wellai_exp.tracking import Judgement, Promotion, Registry, Tracker, load
 from wellai_exp.tracking._promotion import standing
@@ -61,6 +62,28 @@ def _versions(tracker: Tracker, registry: Registry, model: Any, count: int) -> s
     run_id, uri = _log(tracker, model)
     assert [registry.register(uri, "demo") for _ in range(count)] == list(range(1, count + 1))
     return run_id
+
+
+def test_a_registration_that_was_stopped_is_taken_up_and_not_made_twice(
+    tracker: Tracker, registry: Registry, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, uri = _log(tracker, model)
+    tags = {"wellai.reproduce": "wellai-exp train imbalance=smote"}
+
+    def stop(place: str) -> None:
+        if place == milestones.REGISTERING:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(milestones, "passed", stop)
+        registry.register(uri, "demo", run_id=run_id, tags=tags)
+    assert registry.describe("demo").aliases == {}
+    _, again = _log(tracker, model)
+    assert registry.register(again, "demo", run_id=run_id, tags=tags) == 1
+    assert registry.describe("demo").aliases == {"challenger": 1}
+    # The same run with another winner, and another run with the same, each make a version.
+    assert registry.register(again, "demo", run_id=run_id, tags={"wellai.reproduce": "wellai-exp train"}) == 2
+    assert registry.register(again, "demo", tags=tags) == 3
 
 
 def test_a_model_comes_back_the_same_and_untrained(tracker: Tracker, registry: Registry, model: Any) -> None:

@@ -282,6 +282,23 @@ def test_what_a_stopped_process_left_behind_is_mended(tracker: Tracker) -> None:
     assert tracker.reconcile(parent, lambda tags: tags.get("trial") in {"7", "0"}) == 0
 
 
+def test_an_attempt_has_one_run_whatever_its_worker_left(tracker: Tracker) -> None:
+    client, experiment = tracker.tracking.client(), tracker.experiment_id
+    parent = client.create_run(experiment).info.run_id
+    running = client.create_run(experiment, tags={"trial": "1"}).info.run_id
+    assert tracker.settle("1", parent, {"trial": 1}, "KILLED", "its worker was lost") == running
+    assert (tracker.get(running).status, tracker.get(running).tags["error"]) == ("KILLED", "its worker was lost")
+    ended = _trial(tracker, parent, 2)
+    assert tracker.settle("2", parent, {"trial": 2}, "FINISHED") == ended
+    assert tracker.get(ended).status == "FINISHED"
+    # It says FINISHED, but the study has no value of it.
+    tracker.settle("2", parent, {"trial": 2}, "KILLED")
+    assert tracker.get(ended).status == "KILLED"
+    missing = tracker.settle("3 cut off", parent, {"trial": 3}, "KILLED")
+    assert tracker.settle("3 cut off", parent, {"trial": 3}, "KILLED") == missing
+    assert [(each.name, each.status) for each in tracker.children(parent)][-1] == ("3 cut off", "KILLED")
+
+
 def test_a_tracker_can_be_sent_to_a_worker(tracker: Tracker) -> None:
     run_id = _trial(tracker, None, 1)
     assert pickle.loads(pickle.dumps(tracker)).get(run_id).metrics == {"score": 0.1}

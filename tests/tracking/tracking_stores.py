@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import functools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from wellai_exp.tracking import Tracker, Tracking
@@ -23,7 +25,9 @@ def _template() -> Path:
 def tracking_in(folder: Path, experiment: str = "demo") -> Tracking:
     """Give a store in `folder` whose database exists already."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_template(), folder / "mlflow.db")
+    # Not a copy of the file: what was written last may still lie beside it.
+    with closing(sqlite3.connect(_template())) as made, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+        made.backup(copy)
     return Tracking(folder, experiment)
 
 

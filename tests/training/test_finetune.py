@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wellai_exp import stopping
 from wellai_exp.augmentation import CutMix, Light, NoAugmentation
 from wellai_exp.data import Demo, Split, build_manifest
 from wellai_exp.errors import SettingError, TrialFailed
@@ -134,6 +138,50 @@ def test_a_training_that_is_cut_off_goes_on_to_the_same_result(
     assert [without_times(record) for record in again.heard] == [without_times(record) for record in listener.heard]
     assert result == expected
     assert again.steps < listener.steps
+
+
+class Stopped(Listener):
+    """Gets a signal at one of the looks at a loss."""
+
+    def __init__(self, look: int) -> None:
+        super().__init__()
+        self._look = look
+
+    def step(self, done: int, steps: int, loss: float, images_per_second: float) -> None:
+        super().step(done, steps, loss, images_per_second)
+        if self.steps == self._look:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopping.listen()
+    yield
+    stopping.listen()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
+def test_a_signal_keeps_the_epoch_that_it_ends(make_shared: Callable[[], Shared]) -> None:
+    settings = replace(SHORT, dropout=0.2)
+    listener = Listener()
+    expected = settings.task(make_shared()).cross_validate(CHOICES, listener)
+    shared = make_shared()
+    # After the first step of the first epoch, and after the last one of the epoch that goes on from there.
+    for look, losses in ((1, 1), (1, None)):
+        with pytest.raises(stopping.Terminated):
+            settings.task(shared).cross_validate(CHOICES, Stopped(look))
+        stopping.listen()
+        shared._networks.clear()
+        (card,) = (shared.store / "trainings").glob("*/checkpoint.json")
+        kept = json.loads(card.read_text())["losses"]
+        assert len(kept) == losses if losses else len(kept) > 1
+    again = Listener()
+    result = settings.task(shared).cross_validate(CHOICES, again)
+    assert [without_times(record) for record in again.heard] == [without_times(record) for record in listener.heard]
+    assert result == expected
 
 
 def test_a_finished_training_is_not_done_again(make_shared: Callable[[], Shared]) -> None:

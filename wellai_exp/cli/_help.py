@@ -21,7 +21,7 @@ _GROUPS = {
         "optimizer",
         "regime",
     ),
-    "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
+    "How it is searched and kept": ("search", "compute", "ranking", "runtime", "tracking"),
     "What a version must pass": ("promotion",),
     "What a file must pass": ("cleaning",),
 }
@@ -82,6 +82,8 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
         return group in ("runtime", "tracking")
     if name in ("compare", "report", "rollback", "serve", "ui"):
         return False
+    if group == "compute":
+        return name in ("sweep", "benchmark")
     return verb.trains or group in ("data", "split", "tracking")
 
 

@@ -18,9 +18,32 @@ from wellai_exp.errors import SettingError, TrialFailed
 from wellai_exp.search import Distribution, Search, Space
 
 # What a trial may not change: the data are one for all, and the rest is about the search and not about its trials.
-_UNSEARCHABLE = ("data", "split", "search", "tracking", "paths", "experiment", "hydra", "seed", "name", "stages")
+_UNSEARCHABLE = (
+    "data",
+    "split",
+    "search",
+    "compute",
+    "tracking",
+    "paths",
+    "experiment",
+    "hydra",
+    "seed",
+    "name",
+    "stages",
+)
 # What a sweep knows and a single training does not.
-_SWEEPS_ALONE = ("register=", "profile=", "stages.", "ranking=", "ranking.", "confirm.", "final.", "distill")
+_SWEEPS_ALONE = (
+    "register=",
+    "profile=",
+    "stages.",
+    "ranking=",
+    "ranking.",
+    "compute=",
+    "compute.",
+    "confirm.",
+    "final.",
+    "distill",
+)
 
 
 def _dotted(node: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -51,6 +74,9 @@ class Composer:
         self.stage = tuple(stage)
         self.options = cache(self._options)
         self.chosen = cache(self._chosen)
+
+    def __reduce__(self) -> tuple[type[Composer], tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        return Composer, (self.config_name, self.overrides, self.stage)
 
     @classmethod
     def running(cls) -> Composer:

@@ -13,7 +13,7 @@ from wellai_exp.errors import SettingError, WellaiError
 
 # One name below a listed module and no deeper: `wellai_exp.paths.os.system` is below wellai_exp as well.
 _ALLOWED = re.compile(
-    r"wellai_exp\.(data|models|imbalance|augmentation|training|collecting|cleaning|search|export|promotion|tracking)"
+    r"wellai_exp\.(data|models|imbalance|augmentation|training|collecting|cleaning|search|compute|export|promotion|tracking)"
     r"\.[A-Z]\w*"
     r"|optuna\.samplers\.[A-Z]\w*Sampler"
     r"|optuna\.pruners\.[A-Z]\w*Pruner"

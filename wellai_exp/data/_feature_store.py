@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wellai_exp import milestones
 from wellai_exp.data._feature_shard import (
     DamagedShardError,
     Shard,
@@ -375,6 +376,7 @@ def _locked(request: _Request) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:
         raise StoreError(f"{request.folder} cannot be locked ({error}); put that folder on a local disk.") from error
     try:
+        milestones.passed(milestones.LOCK_HELD)
         yield
     finally:
         lock.release()

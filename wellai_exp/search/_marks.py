@@ -12,6 +12,8 @@ OVERRIDES = "overrides"
 SECONDS = "seconds"
 ATTEMPT = "attempt"
 RETRY_OF = "retry_of"
+# How many attempts were lost with their worker while the sweep itself went on.
+FAULTS = "faults"
 # The objectives and constrained quantities by name: of a pruned trial those of its last report.
 METRICS = "metrics"
 # Epoch, as text, -> the objectives then, in the order of the goals.
@@ -42,7 +44,7 @@ def retry(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
     import optuna
 
     rungs = {key: value for key, value in trial.system_attrs.items() if key.startswith(_RUNG)}
-    kept = {REPORTS: trial.user_attrs[REPORTS]} if REPORTS in trial.user_attrs else {}
+    kept = {name: trial.user_attrs[name] for name in (REPORTS, FAULTS) if name in trial.user_attrs}
     attempt = int(trial.user_attrs.get(ATTEMPT, 1)) + 1
     return optuna.trial.create_trial(
         state=optuna.trial.TrialState.WAITING,

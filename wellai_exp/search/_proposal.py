@@ -29,11 +29,39 @@ class Proposal:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a trial, as the study knows it.
+
+    Parameters
+    ----------
+    number : int
+        Optuna's number; another attempt at the same configuration has another one.
+    attempt : int
+        1, or more where an earlier attempt was cut off.
+    state : str
+        RUNNING, COMPLETE, PRUNED, FAIL or CUT OFF.
+    reason : str
+        Why it failed.
+    """
+
+    number: int
+    attempt: int
+    state: str
+    reason: str = ""
+
+
 class Report(Protocol):
     """Says what a trial has reached after an epoch; see :meth:`Study.run`."""
 
     def __call__(self, epoch: int, metrics: Mapping[str, float], *, last: bool = False) -> None:
         """Raise :class:`Pruned` where the trial shall stop."""
+
+    def finished(self, metrics: Mapping[str, float]) -> None:
+        """Hand in all of the trial's metrics before the evaluation returns.
+
+        For an evaluation that has something to close afterwards: a kill in between no longer costs the trial its value.
+        """
 
 
 # Gives all of a trial's metrics by name.

@@ -7,32 +7,21 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellai_exp import stopping
-from wellai_exp.errors import SettingError, StoreError, TrialFailed, WellaiError
+from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.search import _results as results
 from wellai_exp.search._goals import Goals, MissingMetric
-from wellai_exp.search._marks import (
-    ATTEMPT,
-    METRICS,
-    OVERRIDES,
-    REASON,
-    REPORTS,
-    RETRY_OF,
-    SECONDS,
-    interrupted,
-    reports_of,
-    retry,
-)
-from wellai_exp.search._proposal import Evaluate, Proposal
+from wellai_exp.search._marks import ATTEMPT, OVERRIDES, REASON, RETRY_OF, interrupted, retry
+from wellai_exp.search._proposal import Attempt, Evaluate, Proposal
 from wellai_exp.search._pruning import Pruned
 from wellai_exp.search._results import Candidate, SweepFailed
 from wellai_exp.search._settings import Search
 from wellai_exp.search._space import Space
 from wellai_exp.search._storage import open_study
+from wellai_exp.search._underway import Underway, reason_of
 from wellai_exp.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -41,6 +30,35 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _GOALS = "goals"
+
+
+class Failures:
+    """Counts failed trials in a row.
+
+    Parameters
+    ----------
+    most : int
+        So many end the sweep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._in_a_row = 0
+
+    def count(self, reason: str) -> None:
+        """Take note of a trial that ended: why it failed, or an empty text.
+
+        Raises
+        ------
+        SweepFailed
+            Where it is one too many.
+        """
+        self._in_a_row = self._in_a_row + 1 if reason else 0
+        if self._in_a_row >= self._most:
+            raise SweepFailed(
+                f"search.max_failures={self._most}: so many trials in a row failed, the last because "
+                f"{reason.rstrip('.')}; mend that and type the same command to go on."
+            )
 
 
 class Study:
@@ -176,6 +194,19 @@ class Study:
             self.study.enqueue_trial(point, skip_if_exists=True)
         self.study.set_user_attr("designed", True)
 
+    def attempts(self) -> list[Attempt]:
+        """Give every attempt that was begun, those that were cut off included, in the order of their numbers."""
+        return [
+            Attempt(
+                trial.number,
+                int(trial.user_attrs.get(ATTEMPT, 1)),
+                "CUT OFF" if interrupted(trial) else trial.state.name,
+                str(trial.user_attrs.get(REASON, "")),
+            )
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state.name != "WAITING"
+        ]
+
     @property
     def finished(self) -> int:
         """How many trials count towards the total; pruned and failed ones do."""
@@ -187,14 +218,14 @@ class Study:
         Parameters
         ----------
         evaluate : callable
-            Called with a proposal and a function ``report(epoch, metrics)``; gives all of the trial's metrics by name,
-            among them the objectives and the constrained quantities. A trial that trains for epochs calls ``report``
-            after each, counted from 1, with at least the objectives, and lets :class:`Pruned` pass where it raises it;
-            with ``last=True`` nothing is left to save and it never does. ``report(0, metrics)`` says what is known
-            before the first epoch. A trial that goes on from a checkpoint may report its earlier epochs again or leave
-            them out. :class:`~wellai_exp.errors.TrialFailed` and any
-            error of a library fail that trial alone; a :class:`~wellai_exp.errors.StoreError` ends the sweep with the
-            trial still to do.
+            Called with a proposal and a :class:`~wellai_exp.search.Report`, ``report(epoch, metrics)``; gives all of
+            the trial's metrics by name, among them the objectives and the constrained quantities. A trial that trains
+            for epochs calls ``report`` after each, counted from 1, with at least the objectives, and lets
+            :class:`Pruned` pass where it raises it; with ``last=True`` nothing is left to save and it never does.
+            ``report(0, metrics)`` says what is known before the first epoch. A trial that goes on from a checkpoint may
+            report its earlier epochs again or leave them out. :class:`~wellai_exp.errors.TrialFailed` and any error of
+            a library fail that trial alone; a :class:`~wellai_exp.errors.StoreError` ends the sweep with the trial
+            still to do.
         finished : callable
             Called after each trial that counts.
 
@@ -205,17 +236,12 @@ class Study:
         SettingError
             Where the goals name a metric that a trial does not have.
         """
-        in_a_row = 0
+        failures = Failures(self.search.max_failures)
         while self.finished < self.search.n_trials:
             stopping.check()
             reason = self._step(evaluate)
             finished()
-            in_a_row = in_a_row + 1 if reason else 0
-            if in_a_row >= self.search.max_failures:
-                raise SweepFailed(
-                    f"search.max_failures={self.search.max_failures}: so many trials in a row failed, the last because "
-                    f"{reason.rstrip('.')}; mend that and type the same command to go on."
-                )
+            failures.count(reason)
 
     def _ask(self) -> optuna.Trial:
         """Begin a trial; one that was cut off comes before those that wait, for its epochs are paid for."""
@@ -229,82 +255,38 @@ class Study:
                 return optuna.Trial(self.study, trial._trial_id)
         return self.study.ask()
 
-    def _step(self, evaluate: Evaluate) -> str:
-        """Do one trial; gives why it failed, or an empty text."""
-        from optuna.trial import TrialState
-
+    def begin(self) -> Underway:
+        """Propose a trial; whoever calls this ends it."""
         started = time.perf_counter()
         trial = self._ask()
         overrides = self.space.suggest(trial)
         trial.set_user_attr(OVERRIDES, overrides)
         attempt = int(trial.user_attrs.get(ATTEMPT, 1))
         proposal = Proposal(trial.number, tuple(overrides), attempt, time.perf_counter() - started)
+        return Underway(proposal, self.search, self.study, self._rivals or self.study, trial)
+
+    def _step(self, evaluate: Evaluate) -> str:
+        """Do one trial; gives why it failed, or an empty text."""
+        underway = self.begin()
         try:
             with stopping.heeded():
-                measured = self.goals.measured(evaluate(proposal, partial(self._report, trial)))
+                underway.finished(evaluate(underway.proposal, underway))
         except Pruned:
-            trial.set_user_attr(SECONDS, time.perf_counter() - started)
-            self.study.tell(trial, state=TrialState.PRUNED)
-            return ""
+            underway.pruned()
         except (StoreError, MissingMetric):
-            self.study.tell(trial, state=TrialState.FAIL)
+            underway.cut_off()
             raise
         except Exception as error:
-            reason = str(error) if isinstance(error, (TrialFailed, WellaiError)) else f"{type(error).__name__}: {error}"
-            logger.warning("trial %d failed: %s", trial.number, reason)
+            reason = reason_of(error)
+            logger.warning("trial %d failed: %s", underway.proposal.number, reason)
             logger.debug("%s", traceback.format_exc())
-            trial.set_user_attr(REASON, reason[:2000])
-            self.study.tell(trial, state=TrialState.FAIL)
+            underway.failed(reason)
             return reason
         except BaseException:
             # Ctrl-C or a signal: without a reason the trial does not count, and the next start takes it up again.
-            self.study.tell(trial, state=TrialState.FAIL)
+            underway.cut_off()
             raise
-        self._note(trial, measured)
-        trial.set_user_attr(SECONDS, time.perf_counter() - started)
-        self.study.tell(trial, [measured[name] for name in self.goals.objectives])
         return ""
-
-    def _report(self, trial: optuna.Trial, epoch: int, metrics: Mapping[str, float], *, last: bool = False) -> None:
-        """Keep what a trial has reached after an epoch.
-
-        Raises
-        ------
-        Pruned
-            Where the trial shall stop.
-        """
-        if epoch == 0:
-            self._before_training(trial, metrics)
-            return
-        reports = reports_of(trial)
-        if epoch in reports:
-            return  # by the attempt that was cut off, and judged then
-        values = self.goals.reported(metrics)
-        reports[epoch] = [values[name] for name in self.goals.objectives]
-        trial.set_user_attr(REPORTS, {str(at): reached for at, reached in reports.items()})
-        if len(self.goals.objectives) == 1:
-            # Optuna's samplers and pruners read these; a study of several objectives refuses them.
-            trial.report(values[self.goals.first], epoch)
-        pruner = self.search.pruner
-        if pruner is None or self._rivals is None or last:
-            return
-        frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        if pruner.prune(self._rivals, frozen):
-            self._note(trial, values)
-            raise Pruned(f"stopped after epoch {epoch}")
-
-    def _before_training(self, trial: optuna.Trial, metrics: Mapping[str, float]) -> None:
-        """Stop a trial that cannot keep the constraints whatever it learns, where the settings ask for it."""
-        known = {name: float(metrics[name]) for name in self.goals.quantities if name in metrics}
-        if self.search.prune_infeasible and any(excess > 0 for excess in self.goals.excesses(known).values()):
-            self._note(trial, known)
-            raise Pruned("stopped before training: it cannot keep search.subject_to")
-
-    def _note(self, trial: optuna.Trial, metrics: Mapping[str, float]) -> None:
-        """Keep a trial's objectives and constrained quantities, and tell the sampler how feasible it is."""
-        trial.set_user_attr(METRICS, dict(metrics))
-        for name, excess in self.goals.excesses(metrics).items():
-            trial.set_constraint(name, excess)
 
     def trials(self) -> pd.DataFrame:
         """Give every trial that counts.

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wellai_exp import milestones
 from wellai_exp.errors import SettingError, WellaiError
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue, ModelRecord, holder_of
 from wellai_exp.tracking._failures import told
@@ -20,9 +21,11 @@ from wellai_exp.tracking._resolve import MODEL_TAG, Resolver, model_id
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import RegisteredModel
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
     from wellai_exp.tracking._store import Tracking
+
+REPRODUCE_TAG = "wellai.reproduce"
 
 
 class Registry:
@@ -65,6 +68,9 @@ class Registry:
     ) -> int:
         """Make a new version of a registered model and give it an alias.
 
+        A version that the same run has made of the same configuration, by a command that was stopped before it knew, is
+        taken for the new one.
+
         Parameters
         ----------
         model_uri : str
@@ -101,18 +107,32 @@ class Registry:
             if name not in self._catalogue.names():
                 client.create_registered_model(name)
             pins = {key: value for key, value in logged.tags.items() if not key.startswith("mlflow.")}
-            made = client.create_model_version(
+            legal = legal_tags({**(tags or {}), **pins, MODEL_TAG: logged_id})
+            made = self._begun(name, run_id or logged.source_run_id, legal) or client.create_model_version(
                 name,
                 # Not `model_uri`: MLflow would look that up in its global store, which is not ours.
                 source=logged.artifact_location,
                 run_id=run_id or logged.source_run_id,
-                tags=legal_tags({**(tags or {}), **pins, MODEL_TAG: logged_id}),
+                tags=legal,
                 description=description or None,
                 model_id=logged_id,
             )
-            self._link(logged, name, made.version)
+            milestones.passed(milestones.REGISTERING)
+            self._link(client.get_logged_model(str(made.tags[MODEL_TAG])), name, made.version)
             client.set_registered_model_alias(name, alias, made.version)
         return int(made.version)
+
+    def _begun(self, name: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion | None:
+        """Give the version that a stopped command had registered already; none of a model that no run has made."""
+        reproduce = tags.get(REPRODUCE_TAG)
+        if run_id is None or reproduce is None:
+            return None
+        mine = [
+            version
+            for version in self._client.search_model_versions(f"run_id = '{run_id}'")
+            if version.name == name and version.tags.get(REPRODUCE_TAG) == reproduce
+        ]
+        return max(mine, key=lambda version: int(version.version), default=None)
 
     def _link(self, logged: LoggedModel, name: str, version: str) -> None:
         """Let MLflow's page of the logged model lead to its registered versions."""

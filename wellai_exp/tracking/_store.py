@@ -8,11 +8,12 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wellai_exp import milestones
 from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.paths import ensure_dir, write_whole
 from wellai_exp.tracking._environment import quiet_mlflow
@@ -148,6 +149,7 @@ class Tracking:
             ensure_dir(self.store, "paths.store")
             # One lock a process, so that whoever holds it may ask for it again: the first use prepares the store.
             with FileLock(path, timeout=_LOCK_SECONDS, is_singleton=True):
+                milestones.passed(milestones.LOCK_HELD)
                 yield
         except Timeout as error:
             raise StoreError(
@@ -209,6 +211,7 @@ class Tracking:
             if self.database is not None:
                 ensure_dir(self.database.parent, "tracking.uri")
                 _build_or_migrate(self.database, self.resolved_uri)
+                _write_ahead(self.database)
             # Made here with our root: a client's own would put the experiment "Default" into ./mlruns.
             SqlAlchemyStore(self.resolved_uri, self.artifact_root)  # type: ignore[no-untyped-call]
         except CommandError as error:
@@ -255,6 +258,16 @@ def _build_or_migrate(path: Path, uri: str) -> None:
             utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
         finally:
             engine.dispose()
+
+
+def _write_ahead(path: Path) -> None:
+    """Have readers and a writer not wait for each other, and a commit wait for one write; the file remembers it."""
+    with closing(sqlite3.connect(path)) as connection:
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            return
+        # Somebody else's open page, such as MLflow's own, puts it off until the next start.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _revision(path: Path) -> str | None:

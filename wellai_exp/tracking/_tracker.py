@@ -231,6 +231,43 @@ class Tracker:
                 mended += 1
         return mended
 
+    def settle(self, name: str, parent_id: str, tags: Mapping[str, object], status: str, error: str = "") -> str:
+        """See to it that the work with these tags has one run, and that it is ended; call it when nobody writes there.
+
+        A run that is not ended, or says FINISHED of work that was not, gets `status`. Where the worker was stopped
+        before it could make a run, one is made, so that no attempt is missing.
+
+        Parameters
+        ----------
+        name : str
+            Of a run that has to be made.
+        parent_id : str
+            Its parent.
+        tags : mapping
+            What tells the work from all other.
+        status : str
+            ``FINISHED``, ``FAILED`` or ``KILLED``.
+        error : str
+            Kept with a run whose status is changed, where there is anything to say.
+
+        Returns
+        -------
+        str
+            The run's id.
+        """
+        found = self.find_run(tags)
+        if found is None:
+            with told(self.tracking.resolved_uri):
+                made = self._client.create_run(self.experiment_id, run_name=name[:250], tags=_tags(tags, parent_id))
+            found = str(made.info.run_id)
+        with told(self.tracking.resolved_uri):
+            now = str(self._client.get_run(found).info.status)
+            if now not in ENDINGS or (now == "FINISHED" and status != now):
+                if error:
+                    self._client.set_tag(found, "error", cut(error, 1_000))
+                self._client.set_terminated(found, status)
+        return found
+
     def log_model(
         self,
         run: Run | str,

@@ -160,7 +160,7 @@ class Batches:
         self.counts = np.bincount(labels[used], minlength=n_classes)
         self.steps_per_epoch = max(len(used) // batch_size, 1)
 
-    def epoch(self, epoch: int, size: int) -> Iterator[tuple[Any, ...]]:
+    def epoch(self, epoch: int, size: int, first: int = 0) -> Iterator[tuple[Any, ...]]:
         """Give the batches of an epoch, each a tuple of tensors.
 
         Parameters
@@ -169,6 +169,8 @@ class Batches:
             Counted from 0.
         size : int
             S; images stored at another size are resized.
+        first : int
+            The batch to begin with, where those before it were learnt from already.
 
         Returns
         -------
@@ -189,7 +191,7 @@ class Batches:
         pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
         waiting: deque[Future[tuple[Any, ...]]] = deque()
         try:
-            for positions, pair in zip(order, seeds, strict=True):
+            for positions, pair in zip(order[first:], seeds[first:], strict=True):
                 waiting.append(pool.submit(make, tf.constant(positions), tf.constant(pair)))
                 if len(waiting) > _AHEAD:
                     yield waiting.popleft().result()

@@ -68,12 +68,15 @@ class Standing:
         The epoch with the best validation value, from 1; 0 where none was validated.
     chosen : list of numpy.ndarray
         The averaged weights of that epoch; empty where the last epoch is the one to use.
+    losses : tuple of float
+        One for each step of an epoch that was begun and not finished; `arrays` are the weights after them.
     """
 
     arrays: Arrays
     records: tuple[EpochRecord, ...] = ()
     best: int = 0
     chosen: Arrays = field(default_factory=list)
+    losses: tuple[float, ...] = ()
 
 
 class Checkpoint:
@@ -93,8 +96,8 @@ class Checkpoint:
 
     def save(self, standing: Standing) -> None:
         """Write it; the one before stays until this one is whole."""
-        epoch = len(standing.records)
-        archive = self.folder / f"epoch-{epoch:04d}.npz"
+        steps = f"-{len(standing.losses):06d}" if standing.losses else ""
+        archive = self.folder / f"epoch-{len(standing.records):04d}{steps}.npz"
         with write_whole(archive) as path, path.open("wb") as handle:
             np.savez(
                 handle, allow_pickle=False, **{**_named("array", standing.arrays), **_named("chosen", standing.chosen)}
@@ -104,6 +107,7 @@ class Checkpoint:
             "sha256": sha256_of(archive),
             "records": [asdict(record) for record in standing.records],
             "best": standing.best,
+            "losses": standing.losses,
         }
         with write_whole(self.folder / CARD) as path:
             path.write_text(json.dumps(card, indent=1), encoding="utf-8")
@@ -125,7 +129,8 @@ class Checkpoint:
             with np.load(archive, allow_pickle=False) as arrays:
                 held = {name: arrays[name] for name in arrays.files}
             records = tuple(EpochRecord(**record) for record in known["records"])
-            return Standing(_listed("array", held), records, int(known["best"]), _listed("chosen", held))
+            losses = tuple(float(loss) for loss in known["losses"])
+            return Standing(_listed("array", held), records, int(known["best"]), _listed("chosen", held), losses)
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("The checkpoint in %s is damaged (%s); the training begins anew.", self.folder, error)
             return None

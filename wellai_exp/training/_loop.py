@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -218,14 +219,18 @@ class Training:
     def _epoch(self, network: Network, epoch: int, standing: Standing, watcher: Watcher) -> Standing:
         """Do one epoch and validate it."""
         started = time.perf_counter()
-        loss, rate, images = self._steps(network, epoch, watcher)
+        losses, images = self._steps(network, epoch, standing, watcher)
         trained = time.perf_counter()
-        metrics = self._validate(network)
+        arrays = network.arrays
+        with self._kept(lambda: replace(standing, arrays=arrays, losses=losses)):
+            metrics = self._validate(network)
+        steps = len(losses)
+        rate = self.choices.optimizer.rate(epoch * steps + steps - 1, self.settings.epochs * steps)
         record = EpochRecord(
             epoch + 1,
             self.settings.epochs,
             metrics,
-            loss,
+            float(np.mean(losses)),
             rate,
             images / (trained - started),
             time.perf_counter() - started,
@@ -235,30 +240,55 @@ class Training:
         values = [earlier.metrics[VALUE] for earlier in standing.records if earlier.metrics]
         if metrics and self.settings.patience is not None and metrics[VALUE] > max(values, default=-math.inf):
             best, chosen = epoch + 1, network.inference_arrays
-        return Standing(network.arrays, (*standing.records, record), best, chosen)
+        return Standing(arrays, (*standing.records, record), best, chosen)
 
-    def _steps(self, network: Network, epoch: int, watcher: Watcher) -> tuple[float, float, int]:
+    @contextmanager
+    def _kept(self, standing: Callable[[], Standing | None]) -> Iterator[None]:
+        """Keep what there is of an epoch that a signal ends; a later training goes on from there."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (kept := standing()) is not None:
+                self.checkpoint.save(kept)
+            raise
+
+    def _steps(
+        self, network: Network, epoch: int, standing: Standing, watcher: Watcher
+    ) -> tuple[tuple[float, ...], int]:
+        """Do the steps that are left of an epoch; gives the losses of all and the images of these."""
         batches = self._batches(network.size)
         prior = (batches.counts / batches.counts.sum()).astype(np.float32)[None]
         steps = batches.steps_per_epoch
-        total, first = steps * self.settings.epochs, epoch * steps
+        total, first, begun = steps * self.settings.epochs, epoch * steps, len(standing.losses)
         dropout = derive_seed(self.seed, "dropout")
-        started, losses, rate, images = time.perf_counter(), [], 0.0, 0
-        for index, batch in enumerate(batches.epoch(epoch, network.size)):
+        started, images = time.perf_counter(), 0
+        losses: list[Any] = list(standing.losses)
+        whole = False
+
+        def reached() -> Standing | None:
+            now = tuple(float(loss) for loss in losses)
+            return replace(standing, arrays=network.arrays, losses=now) if whole else None
+
+        with self._kept(reached):
+            for index, batch in enumerate(batches.epoch(epoch, network.size, begun), start=begun):
+                stopping.check()
+                rate = self.choices.optimizer.rate(first + index, total)
+                # Tracing, in the first step, may take longer than a signal may wait, and then nothing is lost yet.
+                with stopping.deferred(lambda: None) if whole else nullcontext():
+                    losses.append(network.step(batch, prior, rate, (dropout, first + index)))
+                    whole = True
+                images += int(batch[0].shape[0])
+                # Reading a loss waits for its step, so most are read later.
+                if index % STEPS_BETWEEN_LOOKS == 0 or index == steps - 1:
+                    now = float(losses[-1])
+                    if not math.isfinite(now):
+                        raise TrialFailed(
+                            f"the loss was {now} in epoch {epoch + 1} at a learning rate of {rate:.3g}; "
+                            "lower optimizer.learning_rate"
+                        )
+                    watcher.step(index + 1, steps, now, images / (time.perf_counter() - started))
             stopping.check()
-            rate = self.choices.optimizer.rate(first + index, total)
-            losses.append(network.step(batch, prior, rate, (dropout, first + index)))
-            images += int(batch[0].shape[0])
-            # Reading a loss waits for its step, so most are read later.
-            if index % STEPS_BETWEEN_LOOKS == 0 or index == steps - 1:
-                now = float(losses[-1])
-                if not math.isfinite(now):
-                    raise TrialFailed(
-                        f"the loss was {now} in epoch {epoch + 1} at a learning rate of {rate:.3g}; "
-                        "lower optimizer.learning_rate"
-                    )
-                watcher.step(index + 1, steps, now, images / (time.perf_counter() - started))
-        return float(np.mean([float(loss) for loss in losses])), rate, images
+        return tuple(float(loss) for loss in losses), images
 
     def _batches(self, size: int) -> Batches:
         if size not in self._held:

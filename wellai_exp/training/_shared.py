@@ -31,12 +31,15 @@ class Shared:
         The folder of the caches.
     seed : int
         The experiment's seed; every trial of a sweep has the same, so that trials differ by their choices alone.
+    memory_share : float
+        Of the memory that the settings allow; less than 1 where several processes share it.
     """
 
-    def __init__(self, manifest: Manifest, store: Path, seed: int) -> None:
+    def __init__(self, manifest: Manifest, store: Path, seed: int, memory_share: float = 1.0) -> None:
         self.manifest = manifest
         self.store = store
         self.seed = seed
+        self._memory_share = memory_share
         self._features: dict[str, BackboneFeatures] = {}
         self._pixels: dict[tuple[int, str], Any] = {}
         self._networks: OrderedDict[Any, Any] = OrderedDict()
@@ -67,7 +70,7 @@ class Shared:
         """Give the features of images brought to a square in this way."""
         if resize not in self._features:
             store = FeatureStore(self.store / "features")
-            self._features[resize] = BackboneFeatures(self.manifest, store, resize, memory_gb)
+            self._features[resize] = BackboneFeatures(self.manifest, store, resize, memory_gb * self._memory_share)
         return self._features[resize]
 
     def pixels(self, size: int, resize: str) -> Any:

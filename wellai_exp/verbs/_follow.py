@@ -12,8 +12,17 @@ from wellai_exp.training import EpochRecord
 Say = Callable[[str], None]
 
 
-def unheard(epoch: int, metrics: Mapping[str, float], *, last: bool = False) -> None:
-    """Take a report that nobody judges."""
+class Unheard:
+    """Takes reports that nobody judges."""
+
+    def __call__(self, epoch: int, metrics: Mapping[str, float], *, last: bool = False) -> None:
+        """Do nothing."""
+
+    def finished(self, metrics: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+
+unheard = Unheard()
 
 
 @dataclass

@@ -50,11 +50,13 @@ class Speaker:
         self._study: Study | None = None
         self._title = ""
         self._said = 0.0
+        self._shown_trials: set[int] = set()
 
     @contextmanager
     def trials(self, study: Study, stage: str) -> Iterator[Speaker]:
         """Show trials done, the best so far and the time left; call `finished` after each trial."""
         self._study, self._title = study, f"{stage} trials".strip()
+        self._shown_trials = set(study.trials()["number"])
         with self._shown(self._title, study.search.n_trials, study.finished, MofNCompleteColumn()):
             yield self
 
@@ -90,9 +92,13 @@ class Speaker:
         values = trials["value"].dropna()
         best = f"best {values.max():.4f}" if len(values) else "no value yet"
         self._progress.update(self._task, completed=len(trials), best=best, now="")
+        # Several workers end their trials in any order.
+        new = trials[~trials["number"].isin(self._shown_trials)]
+        self._shown_trials |= set(new["number"])
         if not self._console.is_terminal:
             done = f"{len(trials)}/{self._study.search.n_trials}"
-            self._console.print(f"{self._title} {done} {_outcome(trials.iloc[-1])} ({best})", highlight=False)
+            for _, trial in new.iterrows():
+                self._console.print(f"{self._title} {done} {_outcome(trial)} ({best})", highlight=False)
 
 
 def _outcome(trial: pd.Series) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import DictConfig, OmegaConf
 
+from wellai_exp import milestones
 from wellai_exp.config import Composer
 from wellai_exp.search import Goals, Proposal, Pruned, Report
 from wellai_exp.tracking import Run
 from wellai_exp.training import Choices, CrossValidation, FineTuneTask, Task
 from wellai_exp.verbs._costs import costs
 from wellai_exp.verbs._follow import Follower, Say
+from wellai_exp.verbs._mending import attempt_tags
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._winner import log_model
 from wellai_exp.verbs._workbench import TRIAL_GROUPS, Workbench, log_data, make_choices, trial_params
@@ -46,8 +48,8 @@ class TrialRunner:
         Data and tools.
     composer : Composer
         Composes a trial's config.
-    parent : Run
-        The sweep's run.
+    parent : str
+        Id of the sweep's run.
     study : str
         The study's name.
     stage : str
@@ -62,7 +64,7 @@ class TrialRunner:
 
     bench: Workbench
     composer: Composer
-    parent: Run
+    parent: str
     study: str
     stage: str
     goals: Goals
@@ -78,7 +80,8 @@ class TrialRunner:
         params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
         reproduce = self.composer.reproduce(proposal.overrides)
         composed = time.perf_counter()
-        with self.bench.tracker.run(name, parent=self.parent.id, tags=self._tags(cfg, proposal, reproduce)) as run:
+        milestones.passed(milestones.BEFORE_RUN)
+        with self.bench.tracker.run(name, parent=self.parent, tags=self._tags(cfg, proposal, reproduce)) as run:
             run.log_params(params)
             run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
             log_data(run, self.bench.manifest)
@@ -99,6 +102,8 @@ class TrialRunner:
             }
             spent["whole trial"] = sum(spent.values())
             run.log_metrics({f"seconds/{part}": seconds for part, seconds in spent.items()})
+            # Before the run ends: were it the other way round, a kill in between would have the trial done again.
+            report.finished({**result.means, **known})
         for part, seconds in spent.items():
             self.clock.add(part, seconds)
         return {**result.means, **known}
@@ -106,11 +111,8 @@ class TrialRunner:
     def _tags(self, cfg: DictConfig, proposal: Proposal, reproduce: str) -> dict[str, str]:
         return {
             **provenance(int(cfg.seed)),
-            "wellai.kind": "trial",
-            "wellai.study": self.study,
+            **attempt_tags(self.study, proposal.number, proposal.attempt),
             "wellai.stage": self.stage,
-            "wellai.trial": str(proposal.number),
-            "wellai.attempt": str(proposal.attempt),
             "wellai.data_digest": self.bench.manifest.digest,
             "wellai.reproduce": reproduce,
         }

@@ -109,8 +109,10 @@ def log_report(
     part: str = "test",
 ) -> None:
     """Log the page that tells all of it, once the version's number is known."""
-    ref = Registry(bench.tracker.tracking).resolve(kept.uri)
-    known = str(name or bench.cfg.tracking.registered_name) if version else str(bench.cfg.name)
+    registered = str(name or bench.cfg.tracking.registered_name)
+    # The version's own file: a command that was stopped may have registered it already, and this one made it again.
+    ref = Registry(bench.tracker.tracking).resolve(f"{registered}/{version}" if version else kept.uri)
+    known = registered if version else str(bench.cfg.name)
     facts = card_facts(bench.cfg.card, ref, kept.model, bench.manifest.name, known, version)
     kept.evidence.log_report(run, part, facts, ref.sha256, more)
 

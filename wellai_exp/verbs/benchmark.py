@@ -20,6 +20,7 @@ from wellai_exp.training import FineTune, measure_input_pipeline
 from wellai_exp.verbs._benchmark_clean import clean_benchmark
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
 from wellai_exp.verbs._benchmark_stream import stream_benchmark
+from wellai_exp.verbs._benchmark_workers import workers_benchmark
 from wellai_exp.verbs._collect_screen import CollectScreen
 from wellai_exp.verbs._listed import listed
 from wellai_exp.verbs._numbers import whole_number
@@ -138,4 +139,5 @@ _BENCHMARKS = {
     "power": power_benchmark,
     "collect": _collect,
     "clean": clean_benchmark,
+    "workers": workers_benchmark,
 }

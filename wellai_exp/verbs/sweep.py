@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from wellai_exp import stopping
-from wellai_exp.config import Composer
+from wellai_exp.compute import Crew, Local, Note
+from wellai_exp.config import Composer, build
 from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist, Finals, best_of_stages
+from wellai_exp.verbs._hired import FEATURES_COMPUTED, BenchJob, Brief
+from wellai_exp.verbs._mending import Mender
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Closing, Speaker, profile_table
@@ -46,6 +49,8 @@ class Sweep:
         What its studies are named after.
     console : rich.console.Console
         Where it speaks.
+    computed_elsewhere : list of int
+        One number: the images whose features its workers computed.
     """
 
     bench: Workbench
@@ -53,6 +58,7 @@ class Sweep:
     stages: list[Stage]
     name: str
     console: Console
+    computed_elsewhere: list[int] = field(default_factory=lambda: [0])
 
     @property
     def cfg(self) -> DictConfig:
@@ -63,16 +69,18 @@ class Sweep:
         """Do what is left of it."""
         clock = Clock()
         done: dict[str, StageRun] = {}
-        with self._run() as parent:
+        speaker = Speaker(self.console)
+        with self._run() as parent, self._crew(clock, speaker) as crew:
             for stage in self.stages:
-                done[stage.name] = self._stage(stage, parent, done, clock)
+                done[stage.name] = self._stage(stage, parent, done, clock, speaker, crew)
             if len(done) > 1:
                 parent.log_table(pd.DataFrame([each.summary() for each in done.values()]), "search/stages.csv")
             closing = self._finish(parent, done)
         closing.show(self.console)
         if self.cfg.profile and clock.seconds:
             self.console.print(profile_table(clock.seconds))
-        self.console.print(f"features computed in this run: {self.bench.shared.features_computed}", highlight=False)
+        computed = self.bench.shared.features_computed + self.computed_elsewhere[0]
+        self.console.print(f"features computed in this run: {computed}", highlight=False)
 
     @contextmanager
     def _run(self) -> Iterator[Run]:
@@ -103,36 +111,53 @@ class Sweep:
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
         log_data(parent, self.bench.manifest)
 
-    def _stage(self, stage: Stage, parent: Run, done: Mapping[str, StageRun], clock: Clock) -> StageRun:
+    def _crew(self, clock: Clock, speaker: Speaker) -> AbstractContextManager[Crew | None]:
+        """Give the workers that the settings ask for; None where this process does the trials itself."""
+        place: Local = build(self.cfg, "compute")
+        if place.workers == 1:
+            return nullcontext()
+
+        def noted(note: Note) -> None:
+            if note.name == FEATURES_COMPUTED:
+                self.computed_elsewhere[0] += int(note.value)
+            else:
+                clock.add(note.name, note.value)
+
+        job = BenchJob.of(self.bench, self.composer, place.workers)
+        return Crew(place, job, self.bench.store / "workers" / f"{self.name}.log", speaker.say, noted)
+
+    def _stage(
+        self,
+        stage: Stage,
+        parent: Run,
+        done: Mapping[str, StageRun],
+        clock: Clock,
+        speaker: Speaker,
+        crew: Crew | None,
+    ) -> StageRun:
         """Do what is left of one stage and log what it gave."""
         run = StageRun.begin(stage, self.bench, self.composer, self.name, done)
         with run.study.opened():
-            self._mend(run, parent)
+            mender = Mender(self.bench.tracker, parent.id, run.study, stage.name)
+            mender.mend()
             if run.study.finished:
                 self.console.print(
                     f"{stage.name} going on after {run.study.finished} of {run.search.n_trials} trials".strip(),
                     highlight=False,
                 )
-            with Speaker(self.console).trials(run.study, stage.name) as speaker:
-                evaluate = TrialRunner(
-                    self.bench, run.composer, parent, run.study.name, stage.name, run.search.goals, clock, speaker.say
-                )
-                run.study.run(evaluate, speaker.finished)
+            with speaker.trials(run.study, stage.name):
+                goals, name = run.search.goals, run.study.name
+                if crew is None:
+                    evaluate = TrialRunner(
+                        self.bench, run.composer, parent.id, name, stage.name, goals, clock, speaker.say
+                    )
+                    run.study.run(evaluate, speaker.finished)
+                else:
+                    brief = Brief(parent.id, name, stage.name, tuple(stage.overrides), goals)
+                    crew.run(run.study, brief, mender.settle, speaker.finished)
             stopping.check()
             run.report(parent)
         return run
-
-    def _mend(self, run: StageRun, parent: Run) -> None:
-        """End the runs that a stopped process left behind; whose trial is complete is finished, others are cut off."""
-        table = run.study.trials()
-        complete = set(table.loc[table["state"] == "COMPLETE", "number"].astype(int))
-
-        def finished(tags: Mapping[str, str]) -> bool:
-            if tags.get("wellai.study") != run.study.name:
-                return tags.get("wellai.kind") == "trial"
-            return int(tags.get("wellai.trial", -1)) in complete
-
-        self.bench.tracker.reconcile(parent.id, finished)
 
     def _finish(self, parent: Run, done: Mapping[str, StageRun]) -> Closing:
         """Confirm, train, evaluate and register the winner, unless this very winner has been already."""

@@ -1,0 +1,7 @@
+"""Where trials are evaluated: in this process, or by workers that may die, hang or wake up too late."""
+
+from wellai_exp.compute._crew import Crew
+from wellai_exp.compute._local import Local
+from wellai_exp.compute._messages import Job, Note, Work
+
+__all__ = ["Crew", "Job", "Local", "Note", "Work"]
