@@ -23,7 +23,6 @@ _HYDRA_VALUE_FLAGS = frozenset(
         "-cn",
         "--config-dir",
         "-cd",
-        "--experimental-rerun",
     ]
 )
 
@@ -209,6 +208,8 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
             result.append(f"{verb.flags[flag]}={quote(attached or waiting.pop(0))}")
         elif argument in verb.switches:
             result.append(f"{verb.switches[argument]}=true")
+        elif flag == "--experimental-rerun":
+            raise UsageError(f"{flag}: a pickled job could run any code; type the command again instead.")
         elif argument in _HYDRA_VALUE_FLAGS and waiting:
             result += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):

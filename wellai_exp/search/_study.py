@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellai_exp import stopping
 from wellai_exp.errors import SettingError, StoreError, TrialFailed, WellaiError
+from wellai_exp.masking import masked
 from wellai_exp.search import _results as results
 from wellai_exp.search._goals import Goals, MissingMetric
 from wellai_exp.search._marks import (
@@ -32,7 +33,7 @@ from wellai_exp.search._pruning import Pruned
 from wellai_exp.search._results import Candidate, SweepFailed
 from wellai_exp.search._settings import Search
 from wellai_exp.search._space import Space
-from wellai_exp.search._storage import open_study
+from wellai_exp.search._storage import identity, open_study, told
 from wellai_exp.seeding import derive_seed
 
 if TYPE_CHECKING:
@@ -102,10 +103,11 @@ class Study:
                 "wait for it, or set search.study to a new name."
             ) from None
         try:
-            self._open()
-            self._requeue_interrupted()
-            self._enqueue_design()
-            yield self
+            with told(self._store):
+                self._open()
+                self._requeue_interrupted()
+                self._enqueue_design()
+                yield self
         finally:
             lock.release()
 
@@ -205,10 +207,13 @@ class Study:
         SettingError
             Where the goals name a metric that a trial does not have.
         """
-        in_a_row = 0
+        in_a_row, opened = 0, identity(self._store)
         while self.finished < self.search.n_trials:
             stopping.check()
             reason = self._step(evaluate)
+            # A disk that was taken away goes on for those who have its files open, and forgets what they write.
+            if identity(self._store) != opened:
+                raise StoreError(f"paths.store={self._store}: study.db was replaced; bring the first one back.")
             finished()
             in_a_row = in_a_row + 1 if reason else 0
             if in_a_row >= self.search.max_failures:
@@ -251,6 +256,7 @@ class Study:
             raise
         except Exception as error:
             reason = str(error) if isinstance(error, (TrialFailed, WellaiError)) else f"{type(error).__name__}: {error}"
+            reason = masked(reason)
             logger.warning("trial %d failed: %s", trial.number, reason)
             logger.debug("%s", traceback.format_exc())
             trial.set_user_attr(REASON, reason[:2000])

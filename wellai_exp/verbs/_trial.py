@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from wellai_exp.config import Composer
+from wellai_exp.config import Composer, config_text
 from wellai_exp.search import Goals, Proposal, Pruned, Report
 from wellai_exp.tracking import Run
 from wellai_exp.training import Choices, CrossValidation, FineTuneTask, Task
@@ -80,7 +80,7 @@ class TrialRunner:
         composed = time.perf_counter()
         with self.bench.tracker.run(name, parent=self.parent.id, tags=self._tags(cfg, proposal, reproduce)) as run:
             run.log_params(params)
-            run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+            run.log_text(config_text(cfg), "config.yaml")
             log_data(run, self.bench.manifest)
             described = time.perf_counter()
             choices = make_choices(cfg)

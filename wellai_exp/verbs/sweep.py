@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from wellai_exp import stopping
-from wellai_exp.config import Composer
+from wellai_exp.config import Composer, config_text
 from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
@@ -99,7 +99,7 @@ class Sweep:
                 **{f"search.space.{key}": value for key, value in search.space.items()},
             }
         )
-        parent.log_text(OmegaConf.to_yaml(self.cfg, resolve=True), "config.yaml")
+        parent.log_text(config_text(self.cfg), "config.yaml")
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
         log_data(parent, self.bench.manifest)
 
