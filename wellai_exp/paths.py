@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from wellai_exp import milestones
 from wellai_exp.errors import StoreError
 
 _PACKAGE = Path(__file__).resolve().parent
+_SEAL = "seal"
 
 
 def shipped_dir(name: str) -> Path:
@@ -80,3 +83,26 @@ def sha256_of(path: Path) -> str:
     """Give the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sealed(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Give plain values with a hash of them, to be written as JSON and read back by `unsealed`."""
+    return {**body, _SEAL: _digest(body)}
+
+
+def unsealed(value: object) -> dict[str, Any]:
+    """Give what `sealed` was given, from what was read.
+
+    Raises
+    ------
+    ValueError
+        Where it is not as it was sealed: JSON with a flipped bit is mostly JSON still.
+    """
+    body = dict(value) if isinstance(value, dict) else {}
+    if body.pop(_SEAL, None) != _digest(body):
+        raise ValueError("it is not as it was written")
+    return body
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

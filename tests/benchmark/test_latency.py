@@ -24,7 +24,7 @@ from wellai_exp.config import build, register_plugins
 from wellai_exp.errors import SettingError, TrialFailed
 from wellai_exp.export import Keras, LiteRT, Opened, Runtime
 from wellai_exp.models import Application, Fusion, SmallConvNet
-from wellai_exp.paths import shipped_dir
+from wellai_exp.paths import sealed, shipped_dir
 from wellai_exp.runtime import cores
 from wellai_exp.verbs._costs import costs
 
@@ -169,6 +169,7 @@ def test_the_values_of_the_weights_are_no_part_of_it(tmp_path: Path) -> None:
 
 DAMAGED: dict[str, str | dict[str, object]] = {
     "empty": "",
+    "another number": {"latency_ms": 1e-3},
     "torn": '{"key": {}, "latency": {"latency_ms": 1',
     "a list": "[]",
     "nothing in it": "{}",
@@ -187,11 +188,26 @@ def test_a_damaged_file_is_measured_again(damage: str, tmp_path: Path, caplog: p
     path = only_file(tmp_path)
     whole = json.loads(path.read_text())
     if isinstance(content, dict):
-        content = json.dumps({**whole, "latency": {**whole["latency"], **content}})
+        changed = {**whole, "latency": {**whole["latency"], **content}}
+        del changed["seal"]
+        # All but the first are wrong though they are sealed as they are.
+        content = json.dumps({**changed, "seal": whole["seal"]} if damage == "another number" else sealed(changed))
     path.write_text(content)
     again = book.of(SMALL, 5, Eager())
     assert f"{path} is damaged" in caplog.text
-    assert json.loads(path.read_text()) == {"key": whole["key"], "latency": asdict(again)}
+    assert json.loads(path.read_text()) == sealed({"key": whole["key"], "latency": asdict(again)})
+
+
+def test_the_latency_of_something_else_is_not_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    book = quick_book(tmp_path)
+    book.of(SMALL, 5, Eager())
+    other = only_file(tmp_path)
+    book.of(SMALL, 6, Eager())
+    (mine,) = set(tmp_path.glob("*.json")) - {other}
+    other.write_bytes(mine.read_bytes())
+    book.of(SMALL, 5, Eager())
+    assert "it is of something else" in caplog.text
+    assert other.read_bytes() != mine.read_bytes()
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "two"])

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from wellai_exp.data import _feature_shard
 from wellai_exp.data._feature_store import FeatureStore, FeatureTable
 from wellai_exp.errors import DataError, SettingError, StoreError
-from wellai_exp.paths import sha256_of
+from wellai_exp.paths import sealed, sha256_of, unsealed
 
 Array = npt.NDArray[np.float32]
 DIM = 5
@@ -157,14 +157,22 @@ def other_shape(path: Path) -> None:
     np.save(path, np.zeros((2, DIM), np.float32))
     sidecar = path.with_suffix(".json")
     body = json.loads(sidecar.read_text())
-    del body["digest"]
+    del body["seal"]
     body["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    body["digest"] = _feature_shard._digest(body)
-    sidecar.write_text(json.dumps(body))
+    sidecar.write_text(json.dumps(sealed(body)))
 
 
 def old_sidecar(path: Path) -> None:
-    path.with_suffix(".json").write_text(json.dumps({"dim": DIM, "digest": _feature_shard._digest({"dim": DIM})}))
+    path.with_suffix(".json").write_text(json.dumps(sealed({"space": path.parent.name, "dim": DIM})))
+
+
+def of_another_space(path: Path) -> None:
+    """A whole shard of other features for the same images, at the wrong place."""
+    elsewhere = path.parent.with_name("another")
+    body = unsealed(json.loads(path.with_suffix(".json").read_text()))
+    _feature_shard.write_shard(elsewhere / path.name, body["keys"], np.zeros((len(body["keys"]), DIM), np.float32), "x")
+    for suffix in (".npy", ".json"):
+        (elsewhere / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -176,6 +184,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"\0"),
     "gone": Path.unlink,
     "other shape": other_shape,
+    "of another space": of_another_space,
     "sidecar gone": lambda path: path.with_suffix(".json").unlink(),
     "sidecar flipped": lambda path: flip_bit(path.with_suffix(".json"), -150),
     "sidecar truncated": lambda path: os.truncate(path.with_suffix(".json"), 30),

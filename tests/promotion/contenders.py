@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from wellai_exp.data import Manifest
-from wellai_exp.evaluation import Evaluation, save_evaluation
-from wellai_exp.promotion import Contender, Evidence
+from wellai_exp.evaluation import Evaluation
+from wellai_exp.promotion import Contender, Evidence, keep_predictions
 from wellai_exp.tracking import ModelRef, Registry, Tracker
 
 NAMES = ("Boat [Navasana]", "Upward_Bow_(Wheel)_Pose_or_Urdhva_Dhanurasana_", "plank's", "나무 자세")
@@ -103,9 +102,8 @@ def keras_model(seed: int = 0) -> Any:
 
 def log_predictions(tracker: Tracker, evaluation: Evaluation, part: str = "test", **tags: str) -> str:
     """Log predictions as a run of its own; gives its id."""
-    with tracker.run("evaluate", tags=tags) as run, tempfile.TemporaryDirectory() as folder:
-        save_evaluation(evaluation, Path(folder) / "predictions.parquet")
-        run.log_file(Path(folder) / "predictions.parquet", part)
+    with tracker.run("evaluate", tags=tags) as run:
+        keep_predictions(run, evaluation, part)
     return run.id
 
 

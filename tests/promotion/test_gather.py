@@ -13,7 +13,7 @@ from tracking_stores import tracking_in
 
 from wellai_exp.errors import DataError, StoreError
 from wellai_exp.evaluation import Evaluation
-from wellai_exp.promotion import Evidence, gather
+from wellai_exp.promotion import Evidence, gather, keep_predictions
 from wellai_exp.tracking import EVALUATED_TAG, Registry, Tracker
 from wellai_exp.tracking._models import SHA_TAG
 
@@ -98,13 +98,23 @@ def test_a_version_without_predictions_is_to_be_evaluated_first(tracker: Tracker
 def test_predictions_that_are_not_those_of_the_registration_are_not_used(tracker: Tracker, models: list[Any]) -> None:
     register(tracker, models[0], predictions(1.0))
     run_id = Registry(tracker.tracking).describe("demo").versions[0].run_id
-    better = log_predictions(tracker, predictions(5.0))
-    tracker.fetch(str(run_id), "test/predictions.parquet").write_bytes(
-        tracker.fetch(better, "test/predictions.parquet").read_bytes()
-    )
+    with tracker.run("sweep", resume=run_id) as run:
+        keep_predictions(run, predictions(5.0), "test")
     with pytest.raises(StoreError, match="no predictions to judge it by") as refused:
         asked(tracker, 1)
     assert "with which their model was registered" in str(refused.value.__cause__)
+
+
+def test_another_runs_predictions_in_their_place_are_not_used(tracker: Tracker, models: list[Any]) -> None:
+    register(tracker, models[0], predictions(1.0))
+    mine = Registry(tracker.tracking).describe("demo").versions[0].run_id
+    other = log_predictions(tracker, predictions(1.0, seed=9))
+    tracker.fetch(str(mine), "test/predictions.parquet").write_bytes(
+        tracker.fetch(other, "test/predictions.parquet").read_bytes()
+    )
+    with pytest.raises(StoreError, match="no predictions to judge it by") as refused:
+        asked(tracker, 1)
+    assert "are not those that the run" in str(refused.value.__cause__)
 
 
 def test_changed_files_are_no_evidence(tracker: Tracker, models: list[Any]) -> None:

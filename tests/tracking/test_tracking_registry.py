@@ -203,7 +203,7 @@ def test_code_in_a_model_is_not_run(tracker: Tracker, registry: Registry) -> Non
         ]
     )
     _, uri = _log(tracker, risky)
-    with pytest.raises(WellaiError, match="safe mode"):
+    with pytest.raises(WellaiError, match="no plain layer of Keras"):
         load(registry.resolve(uri))
 
 

@@ -19,11 +19,15 @@ from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.tracking import Registry, Tracker, Tracking, load, server_command, server_environment
 
 
-def _ask(url: str, body: dict[str, Any] | None = None, host: str | None = None) -> tuple[int, bytes]:
+def _ask(
+    url: str, body: dict[str, Any] | None = None, host: str | None = None, origin: str | None = None
+) -> tuple[int, bytes]:
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode())
     request.add_header("Content-Type", "application/json")
     if host is not None:
         request.add_header("Host", host)
+    if origin is not None:
+        request.add_header("Origin", origin)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read()
@@ -41,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tracking,
         port = free.getsockname()[1]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            server_command(tracking, port=port), env=server_environment(), cwd=folder, stdout=log, stderr=log
+            server_command(tracking, port=port), env=server_environment(tracking), cwd=folder, stdout=log, stderr=log
         )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -90,6 +94,24 @@ def test_a_foreign_host_is_refused(served: tuple[Tracking, str, subprocess.Popen
         )
     }
     assert list(answers.values()) == [200, 200, 403, 403, 403]
+
+
+def test_a_foreign_origin_changes_nothing(served: tuple[Tracking, str, subprocess.Popen[bytes]]) -> None:
+    """A page elsewhere may make a browser send a request here, which says where it comes from."""
+    _, url, _ = served
+    ask, own = f"{url}/api/2.0/mlflow/experiments/create", url.replace("127.0.0.1", "localhost")
+    foreign = ["https://evil.example.org", "http://evil.example.org:5000", "http://10.0.0.1:5000", "null"]
+    # Names that only begin like ours. MLflow lets every page of this machine's own in, whatever its port.
+    foreign += ["http://127.0.0.1.evil.example.org", "http://localhost.evil.example.org:5000"]
+    answers = {origin: _ask(ask, {"name": f"of {origin}"}, origin=origin)[0] for origin in foreign}
+    assert answers == dict.fromkeys(foreign, 403)
+    assert [_ask(ask, {"name": f"of {origin}"}, origin=origin)[0] for origin in (url, own)] == [200, 200]
+
+
+def test_the_store_is_not_on_the_command_line(tmp_path: Path) -> None:
+    tracking = Tracking(tmp_path, "demo", "postgresql://u:canary-password@127.0.0.1:9/mlflow")
+    assert not [word for word in server_command(tracking) if "canary" in word]
+    assert server_environment(tracking)["MLFLOW_BACKEND_STORE_URI"] == tracking.resolved_uri
 
 
 def test_a_client_of_the_server_does_all_that_a_local_one_does_and_notices_its_end(

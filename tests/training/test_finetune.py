@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from wellai_exp import stopping
 from wellai_exp.augmentation import CutMix, Light, NoAugmentation
 from wellai_exp.data import Demo, Split, build_manifest
-from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.errors import SettingError, StoreError, TrialFailed
 from wellai_exp.imbalance import (
     BalancedSoftmax,
     ClassBalancedBatches,
@@ -208,12 +209,49 @@ def test_a_damaged_checkpoint_is_noticed_and_the_training_begins_anew(
     assert again.steps > 0
 
 
-def test_damaged_weights_are_noticed_too(make_shared: Callable[[], Shared]) -> None:
-    shared = make_shared()
-    expected = SHORT.task(shared).fit(CHOICES).probabilities
+@pytest.mark.parametrize("damage", ["cut", "flipped", "swapped", "gone"])
+def test_damaged_weights_are_written_again_from_the_checkpoint(
+    make_shared: Callable[[], Shared], damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared, task = make_shared(), replace(SHORT, epochs=1)
+    first = task.task(shared).fit(CHOICES)
     (weights,) = (shared.store / "trainings").glob("*/trunk.weights.h5")
-    weights.write_bytes(weights.read_bytes()[:-100])
-    np.testing.assert_array_equal(SHORT.task(shared).fit(CHOICES).probabilities, expected)
+    whole = weights.read_bytes()
+    other = first.backbone.build()
+    other.set_weights([weight * 0.5 for weight in other.get_weights()])
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    if damage == "swapped":
+        other.save_weights(weights)
+    elif damage == "gone":
+        weights.unlink()
+    else:
+        weights.write_bytes(whole[:-100] if damage == "cut" else bytes(flipped))
+    with pytest.raises(StoreError, match="is not as the training wrote it"):
+        first.backbone.build()
+    again = Listener()
+    np.testing.assert_array_equal(task.task(shared).fit(CHOICES, again).probabilities, first.probabilities)
+    assert again.steps == 0
+    assert "written again from the checkpoint" in caplog.text
+
+
+def test_the_checkpoint_of_another_training_and_a_changed_card_are_not_taken(
+    make_shared: Callable[[], Shared], caplog: pytest.LogCaptureFixture
+) -> None:
+    shared, task = make_shared(), replace(SHORT, epochs=1)
+    expected = task.task(shared).cross_validate(CHOICES)
+    (mine,) = (shared.store / "trainings").iterdir()
+    task.task(shared).cross_validate(CHOICES, seed=1)
+    (other,) = set((shared.store / "trainings").iterdir()) - {mine}
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    assert task.task(shared).cross_validate(CHOICES) == expected
+    assert f"it is of the training {other.name}" in caplog.text
+    caplog.clear()
+    card = mine / "checkpoint.json"
+    card.write_text(card.read_text().replace('"accuracy": 0.', '"accuracy": 1.'))
+    assert task.task(shared).cross_validate(CHOICES) == expected
+    assert "it is not as it was written" in caplog.text
 
 
 def test_a_loss_that_is_no_number_fails_the_trial_with_its_epoch_and_rate(make_shared: Callable[[], Shared]) -> None:

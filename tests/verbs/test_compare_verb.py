@@ -18,7 +18,8 @@ from tracking_stores import tracking_in, write_run
 from wellai_exp.cli import main
 from wellai_exp.cli._verbs import to_overrides
 from wellai_exp.errors import SettingError, WellaiError
-from wellai_exp.evaluation import Evaluation, save_evaluation
+from wellai_exp.evaluation import Evaluation
+from wellai_exp.promotion import keep_predictions
 from wellai_exp.tracking import EVALUATED_TAG, Registry, RunRecord, Tracker
 from wellai_exp.verbs._compare_sweeps import SweepComparison, SweepTrials
 from wellai_exp.verbs._subjects import ModelSubject, SweepSubject, find_subjects, paired
@@ -52,11 +53,8 @@ def tracker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracker:
 
 def run_with(tracker: Tracker, evaluation: Evaluation, part: str = "test", **tags: str) -> str:
     """Keep predictions in a run of their own, as an evaluation leaves them."""
-    folder = tracker.tracking.store / "kept"
-    folder.mkdir(exist_ok=True)
-    save_evaluation(evaluation, folder / "predictions.parquet")
     with tracker.run("run", tags=tags) as run:
-        run.log_file(folder / "predictions.parquet", part)
+        keep_predictions(run, evaluation, part)
     return run.id
 
 
@@ -147,10 +145,8 @@ def test_versions_are_found_by_name_and_a_student_by_its_own_part(
 ) -> None:
     registry, model = Registry(tracker.tracking), tiny_model()
     sweep = run_with(tracker, predicted(), **{"wellai.kind": "sweep"})
-    folder = tracker.tracking.store / "kept"
-    save_evaluation(predicted(0.5, seed=2), folder / "predictions.parquet")
     with tracker.run("sweep", resume=sweep) as run:
-        run.log_file(folder / "predictions.parquet", "student")
+        keep_predictions(run, predicted(0.5, seed=2), "student")
         for name, part in (("poses", "test"), ("poses-student", "student")):
             uri = tracker.log_model(run, model, class_names=NAMES, size=8, metadata={"part": part})
             registry.register(uri, name, run_id=run.id)
@@ -171,9 +167,8 @@ def test_predictions_of_a_later_winner_of_the_same_sweep_do_not_stand_in_for_an_
     registry, first, second = Registry(tracker.tracking), predicted(), predicted(3.0, seed=1)
     sweep = run_with(tracker, first, **{"wellai.kind": "sweep"})
     for evaluation in (first, second):
-        save_evaluation(evaluation, tracker.tracking.store / "kept" / "predictions.parquet")
         with tracker.run("sweep", resume=sweep) as run:
-            run.log_file(tracker.tracking.store / "kept" / "predictions.parquet", "test")
+            keep_predictions(run, evaluation, "test")
             uri = tracker.log_model(run, tiny_model(), class_names=NAMES, size=8)
             tags = {f"test/{name}": f"{value:.6f}" for name, value in evaluation.aggregates.items()}
             registry.register(uri, "poses", run_id=run.id, tags=tags)

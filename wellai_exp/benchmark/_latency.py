@@ -20,7 +20,7 @@ from wellai_exp.benchmark._machine import machine
 from wellai_exp.errors import SettingError
 from wellai_exp.export import Runtime, random_frames
 from wellai_exp.models import Backbone
-from wellai_exp.paths import ensure_dir, write_whole
+from wellai_exp.paths import ensure_dir, sealed, unsealed, write_whole
 
 # Enters every key: raise it when the same settings begin to be measured in another way.
 _REVISION = 1
@@ -235,12 +235,14 @@ class LatencyBook:
         path = self.folder / f"{name}.json"
         # Two measurements at once would slow each other down.
         with FileLock(ensure_dir(self.folder, "paths.store") / ".lock"):
-            known = _read(path)
+            known = _read(path, key)
             if known is not None:
                 return known
             latency = measure(load(), runtime, frames=self.frames, warm_up=self.warm_up, seconds=self.seconds)
             with write_whole(path) as beside:
-                beside.write_text(json.dumps({"key": key, "latency": asdict(latency)}, indent=1), encoding="utf-8")
+                beside.write_text(
+                    json.dumps(sealed({"key": key, "latency": asdict(latency)}), indent=1), encoding="utf-8"
+                )
         return latency
 
 
@@ -260,10 +262,13 @@ def _classifier(backbone: Backbone, n_classes: int) -> Any:
     return keras.Model(trunk.inputs[0], logits, name=trunk.name)
 
 
-def _read(path: Path) -> Latency | None:
+def _read(path: Path, key: Mapping[str, object]) -> Latency | None:
     """Read a latency; None where there is none, or where the file is damaged, which is said."""
     try:
-        return Latency(**json.loads(path.read_text(encoding="utf-8"))["latency"])
+        known = unsealed(json.loads(path.read_text(encoding="utf-8")))
+        if json.dumps(known["key"], sort_keys=True) != json.dumps(key, sort_keys=True):
+            raise ValueError("it is of something else")
+        return Latency(**known["latency"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -27,11 +27,12 @@ Image = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int64]
 
 # Raised whenever a look at the same bytes would come out otherwise.
-_VERSION = 1
+_VERSION = 2
 # Looks between two writes: what an interrupted run loses.
 _BATCH = 128
 _TABLE = """CREATE TABLE IF NOT EXISTS looks (
-    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, facts TEXT, hashes BLOB, small BLOB, thumbnail BLOB, seal TEXT
+    path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, facts TEXT, hashes BLOB, small BLOB, thumbnail BLOB,
+    small_sha256 TEXT, thumbnail_sha256 TEXT, seal TEXT
 ) WITHOUT ROWID"""
 _FACTS = ("sha256", "n_bytes", "problem", "reason", "kind", "mode", "orientation", "frames", "width", "height")
 _PROBLEM_OF = {"hang": "unreadable", "crash": "unreadable", "memory": "unreadable"}
@@ -162,10 +163,11 @@ class LookStore:
         for path, (size, mtime), found in looks:
             facts, hashes = json.dumps(_row(found), allow_nan=True), found.hashes.tobytes()
             small = found.small.tobytes()
-            seal = _seal(facts.encode(), hashes)
-            rows.append((str(path), size, mtime, facts, hashes, small, found.thumbnail, seal))
+            seal = _seal(str(path), size, mtime, facts, hashes)
+            pictures = small, found.thumbnail, _sha256(small), _sha256(found.thumbnail)
+            rows.append((str(path), size, mtime, facts, hashes, *pictures, seal))
         with self._open() as database, database:
-            database.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _known(self, keys: Sequence[str]) -> dict[str, tuple[tuple[int, int], dict[str, Any], Any]]:
         """Give what is remembered of files: stamp, facts, hashes; a row that is not as it was written is left out."""
@@ -177,7 +179,7 @@ class LookStore:
             ):
                 if path not in wanted:
                     continue
-                if _seal(facts.encode(), hashes) != seal:
+                if _seal(path, size, mtime, facts, hashes) != seal:
                     _LOG.warning("What %s remembers of %s is damaged; the file is looked at again.", self.path, path)
                     continue
                 found[path] = ((size, mtime), json.loads(facts), np.frombuffer(hashes, np.uint64))
@@ -192,16 +194,26 @@ class LookStore:
             Which.
         keys : sequence of str
             Paths of files that were looked at and have a picture.
+
+        Raises
+        ------
+        StoreError
+            Where one is missing or damaged; the file is then looked at again in the next run.
         """
         query = {
-            "small": "SELECT small FROM looks WHERE path = ?",
-            "thumbnail": "SELECT thumbnail FROM looks WHERE path = ?",
+            "small": "SELECT small, small_sha256 FROM looks WHERE path = ?",
+            "thumbnail": "SELECT thumbnail, thumbnail_sha256 FROM looks WHERE path = ?",
         }
         with self._open() as database:
             for key in keys:
                 row = database.execute(query[column], (key,)).fetchone()
-                if row is None:
-                    raise StoreError(f"{self.path} has no picture of {key}; type the same command again.")
+                # Not checked with the rest of the row: reading every picture would slow each start.
+                if row is None or _sha256(row[0]) != row[1]:
+                    with database:
+                        database.execute("DELETE FROM looks WHERE path = ?", (key,))
+                    raise StoreError(
+                        f"{self.path} has no whole picture of {key}; type the same command, which looks at it again."
+                    )
                 yield row[0]
 
 
@@ -210,8 +222,13 @@ def _row(found: Look) -> dict[str, Any]:
     return facts | {name: found.measures.get(name, float("nan")) for name in MEASURES}
 
 
-def _seal(facts: bytes, hashes: bytes) -> str:
-    return hashlib.sha256(facts + hashes).hexdigest()[:16]
+def _seal(*cells: object) -> str:
+    """Hash what a row holds beside its pictures; a flipped bit may have made another type of a cell."""
+    return _sha256(repr(cells).encode("utf-8", "surrogatepass"))
+
+
+def _sha256(content: object) -> str:
+    return hashlib.sha256(content if isinstance(content, bytes) else repr(content).encode()).hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -5,22 +5,29 @@ Nothing heavier than Hydra is imported before a verb runs, so help and completio
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from types import TracebackType
 
 from wellai_exp import stopping
 from wellai_exp.cli._help import overview, verb_help
 from wellai_exp.cli._verbs import VERBS, find_verb, to_overrides
 from wellai_exp.errors import WellaiError
+from wellai_exp.masking import masked, remember_arguments
+
+_SHOWN = frozenset(["--cfg", "-c", "--info", "-i"])
 
 
 def _run_hydra(verb: str, arguments: list[str]) -> None:
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
-    from wellai_exp.config import register_plugins
+    from wellai_exp.config import keep_config, register_plugins
     from wellai_exp.paths import shipped_dir
 
     register_plugins()
@@ -32,15 +39,28 @@ def _run_hydra(verb: str, arguments: list[str]) -> None:
         from importlib import import_module
 
         try:
+            keep_config(cfg)
             import_module(f"wellai_exp.verbs.{verb}").run(cfg)
         except Exception as error:
             # Kept for later, so that one bad job of a --multirun does not take the others with it.
             failures.append(error)
 
     sys.argv = [sys.argv[0], *arguments]
-    hydra.main(version_base="1.3", config_path=str(shipped_dir("conf")), config_name=verb)(task)()
+    with _masked_output(shown=bool(_SHOWN.intersection(arguments))):
+        hydra.main(version_base="1.3", config_path=str(shipped_dir("conf")), config_name=verb)(task)()
     if failures:
         raise failures[0] if len(failures) == 1 else ExceptionGroup("jobs failed", failures)
+
+
+@contextmanager
+def _masked_output(*, shown: bool) -> Iterator[None]:
+    """Mask a config that is only to be shown; the screen of a verb at work stays the terminal's own."""
+    if not shown:
+        yield
+        return
+    with redirect_stdout(io.StringIO()) as held:
+        yield
+    print(masked(held.getvalue()), end="")  # noqa: T201
 
 
 def _complete() -> None:
@@ -89,6 +109,10 @@ def _unformatted_errors() -> Iterator[bool]:
 def main() -> None:
     """Run ``wellai-exp``; exit status 1 with one sentence where the user can mend something."""
     stopping.listen()
+    remember_arguments(sys.argv[1:])
+    sys.excepthook = _show_masked
+    # A log that cannot be written (the disk is full) is no reason to print a traceback for each line.
+    logging.raiseExceptions = False
     with _unformatted_errors() as wants_traceback:
         try:
             with stopping.heeded():
@@ -104,8 +128,13 @@ def main() -> None:
             text = None if wants_traceback else _sentence(error)
             if text is None:
                 raise
-            sys.stderr.write(f"error: {text}\n")
+            sys.stderr.write(f"error: {masked(text)}\n")
             sys.exit(1)
+
+
+def _show_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback as Python does, without secrets."""
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _sentence(error: Exception) -> str | None:

@@ -70,23 +70,6 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def _applies(group: str, name: str, verb: Verb) -> bool:
-    """Tell whether a verb has a group of options that is worth listing."""
-    if group == "cleaning" or name == "clean":
-        return name == "clean" and group in ("data", "backbone", "cleaning", "tracking")
-    if group == "promotion" or name == "promote":
-        return name == "promote" and group in ("promotion", "runtime")
-    if name == "collect":
-        return group == "data"
-    if name == "predict":
-        return group in ("runtime", "tracking")
-    if name in ("compare", "report", "rollback", "serve", "ui"):
-        return False
-    if group == "compute":
-        return name in ("sweep", "benchmark")
-    return verb.trains or group in ("data", "split", "tracking")
-
-
 def verb_help(name: str, verb: Verb) -> str:
     """Give the help of one verb."""
     argument = f" {verb.positional.upper()}" if verb.positional else ""
@@ -96,7 +79,7 @@ def verb_help(name: str, verb: Verb) -> str:
     lines = [f"wellai-exp {name}: {verb.summary}", "", f"usage: wellai-exp {name}{argument}{flags} [KEY=VALUE ...]"]
     lines += ["", "Examples", *(f"  $ {example}" for example in verb.examples)]
     for title, groups in _GROUPS.items():
-        rows = [(f"{group}=", ", ".join(_options(group))) for group in groups if _applies(group, name, verb)]
+        rows = [(f"{group}=", ", ".join(_options(group))) for group in groups if group in verb.groups]
         if rows:
             lines += ["", title, *_columns(rows)]
     lines += ["", "Single settings, e.g. search.n_trials=100 or imbalance.k_neighbors=3: type"]

@@ -4,38 +4,70 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 
+import yaml
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
+from wellai_exp.errors import WellaiError
 from wellai_exp.paths import shipped_dir
 
 
-def _chain(error: BaseException) -> str:
-    parts: list[str] = []
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
     step: BaseException | None = error
     while step is not None:
-        parts.append(str(step))
+        found.append(step)
         step = step.__cause__
-    return "\n".join(parts)
+    return found
 
 
 def sentence(error: Exception) -> str | None:
     """Give the sentence, or None for an error that is ours to mend and deserves its traceback."""
-    text = _chain(error)
+    causes = _causes(error)
+    ours = next((cause for cause in causes if isinstance(cause, WellaiError)), None)
+    if ours is not None:
+        return str(ours)
+    text = "\n".join(map(str, causes))
     if "Environment variable" in text:
         return _environment(text, error)
-    if isinstance(error, MissingMandatoryValue):
-        key = text.rsplit(":", 1)[-1].split()[0]
-        return f"{key}=???: it has no value; type {key}=VALUE."
-    if isinstance(error, OverrideParseException):
-        remedy = "put quotes around values with brackets, commas or spaces"
-        return f"{error.override}: this is not Hydra's KEY=VALUE; {remedy}."
-    if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return _composition(text)
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; free it, or set paths.store to a folder that you can write."
-    return None
+    return next((say(error, text) for kind, say in _SAID if isinstance(error, kind)), None)
+
+
+def _missing(_error: Exception, text: str) -> str:
+    key = text.rsplit(":", 1)[-1].split(maxsplit=1)[0]
+    return f"{key}=???: it has no value; type {key}=VALUE."
+
+
+def _interpolation(error: Exception, text: str) -> str:
+    # OmegaConf keeps the words of an error in a resolver and not the error.
+    said = re.match(r".*?SettingError raised while resolving interpolation: (.*)", str(error))
+    return said.group(1) if said else _composition(error, text)
+
+
+def _override(error: Exception, _text: str) -> str:
+    remedy = "put quotes around values with brackets, commas or spaces"
+    return f"{getattr(error, 'override', '')}: this is not Hydra's KEY=VALUE; {remedy}."
+
+
+def _system(error: Exception, _text: str) -> str | None:
+    # Python's logging wraps what it meets when it opens a file.
+    found = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.filename is not None), None)
+    if found is None:
+        return None
+    return f"{found.filename}: {found.strerror}; free it, or set paths.store to a folder that you can write."
+
+
+def _yaml(error: Exception, _text: str) -> str:
+    """Say where the file breaks off and why."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = " ".join(str(error).split()) if mark is None else f"{mark.name}, line {mark.line + 1} ({problem})"
+    return f"{place}: this is not the plain YAML that a config is written in; mend that line."
+
+
+def _nested(_error: Exception, _text: str) -> str:
+    return "The config or an override is nested too deeply to be read; write it flatter."
 
 
 def _environment(text: str, error: Exception) -> str:
@@ -46,7 +78,7 @@ def _environment(text: str, error: Exception) -> str:
     return f"{where}: the environment variable {variable} is not set; type {variable}=FOLDER before the command."
 
 
-def _composition(text: str) -> str:
+def _composition(_error: Exception, text: str) -> str:
     missing = re.search(r"Could not find '([^']+)'", text)
     options = re.search(r"Available options in '[^']*':\n((?:\t.*\n?)+)", text)
     if missing:
@@ -74,3 +106,17 @@ def _known_settings() -> set[str]:
 def _suggestion(setting: str) -> str:
     close = difflib.get_close_matches(setting, _known_settings(), n=1, cutoff=0.7)
     return f"did you mean {close[0]}? --cfg job shows them all" if close else "--cfg job shows those there are"
+
+
+# The first that fits speaks.
+_SAID: tuple[tuple[type[Exception], Callable[[Exception, str], str | None]], ...] = (
+    (MissingMandatoryValue, _missing),
+    (InterpolationResolutionError, _interpolation),
+    (OverrideParseException, _override),
+    (HydraException, _composition),
+    (OmegaConfBaseException, _composition),
+    (yaml.YAMLError, _yaml),
+    (RecursionError, _nested),
+    (OSError, _system),
+    (ValueError, _system),
+)

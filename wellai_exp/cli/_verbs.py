@@ -24,7 +24,6 @@ _HYDRA_VALUE_FLAGS = frozenset(
         "-cn",
         "--config-dir",
         "-cd",
-        "--experimental-rerun",
     ]
 )
 
@@ -50,8 +49,8 @@ class Verb:
         Flag -> the key it stands for; each takes a value.
     switches : mapping
         Flag -> the key that it sets to true; none takes a value.
-    trains : bool
-        Whether the options that make up a trial apply.
+    groups : tuple of str
+        The config groups of which it takes options, for the help.
     """
 
     summary: str
@@ -61,8 +60,14 @@ class Verb:
     rest: str | None = None
     flags: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
-    trains: bool = False
+    groups: tuple[str, ...] = ()
 
+
+_DATA = ("data", "split", "tracking")
+_TRIAL = (
+    *("experiment", "data", "split", "backbone", "head", "imbalance", "augmentation", "optimizer", "regime"),
+    *("search", "ranking", "runtime", "tracking"),
+)
 
 VERBS: dict[str, Verb] = {
     "summary": Verb(
@@ -75,6 +80,7 @@ VERBS: dict[str, Verb] = {
         positional="manifests",
         many=True,
         switches={"--diff": "diff", "--leaks": "leaks"},
+        groups=_DATA,
     ),
     "clean": Verb(
         "look at every file of a data set, set aside what is not fit to learn from, say why, write a clean copy",
@@ -85,6 +91,7 @@ VERBS: dict[str, Verb] = {
         ),
         flags={"--out": "out", "--overrides": "overrides"},
         switches={"--apply": "apply"},
+        groups=("data", "backbone", "cleaning", "tracking"),
     ),
     "sweep": Verb(
         "search an experiment, evaluate the best on the test split, register it",
@@ -93,7 +100,7 @@ VERBS: dict[str, Verb] = {
             "wellai-exp sweep experiment=demo search.n_trials=100 imbalance=smote",
             "wellai-exp sweep --multirun experiment=demo search=tpe,random",
         ),
-        trains=True,
+        groups=(*_TRIAL, "compute"),
     ),
     "train": Verb(
         "run one configuration: cross-validate, fit, evaluate on the test split",
@@ -101,7 +108,7 @@ VERBS: dict[str, Verb] = {
             "wellai-exp train experiment=demo imbalance=balanced_softmax",
             "wellai-exp train data=folder data.root=photos backbone=mobilenet_v2 register=true",
         ),
-        trains=True,
+        groups=_TRIAL,
     ),
     "evaluate": Verb(
         "evaluate a registered model, a run or a .keras file on a data set's test split",
@@ -110,6 +117,7 @@ VERBS: dict[str, Verb] = {
             "wellai-exp evaluate demo data=folder data.root=photos",
         ),
         positional="model",
+        groups=_DATA,
     ),
     "predict": Verb(
         "name what is in photographs and videos, with a registered model, a .keras file or an exported bundle",
@@ -121,6 +129,7 @@ VERBS: dict[str, Verb] = {
         positional="model",
         rest="images",
         switches={"-0": "zero_ended", "--null": "zero_ended"},
+        groups=("runtime", "tracking"),
     ),
     "compare": Verb(
         "say by how much models differ and how surely; of whole sweeps, what each option was worth",
@@ -144,6 +153,7 @@ VERBS: dict[str, Verb] = {
             "wellai-exp collect data=yoga82 data.lists=yoga82_lists data.root=yoga82",
             "wellai-exp collect data=links data.table=urls.csv data.root=photos 'collect.again=[dead]'",
         ),
+        groups=("data",),
     ),
     "benchmark": Verb(
         "measure a bundle before a camera in every runtime, or how fast backbones classify one frame on this machine",
@@ -154,7 +164,7 @@ VERBS: dict[str, Verb] = {
             "wellai-exp benchmark 'backbones=[mobilenet_v2,mobilenet_v3_small]' 'sizes=[160,224]' runtime=keras",
         ),
         positional="bundle",
-        trains=True,
+        groups=(*_TRIAL, "compute"),
     ),
     "promote": Verb(
         "make a registered version the champion, where every gate lets it through",
@@ -166,6 +176,7 @@ VERBS: dict[str, Verb] = {
         positional="model",
         flags={"--version": "version", "--reason": "reason"},
         switches={"--force": "force"},
+        groups=("promotion", "runtime"),
     ),
     "rollback": Verb(
         "give the champion's place back to the version before it",
@@ -241,6 +252,8 @@ def to_overrides(name: str, arguments: Sequence[str]) -> list[str]:
             result.append(f"{verb.flags[flag]}={quote(attached or waiting.pop(0))}")
         elif argument in verb.switches:
             result.append(f"{verb.switches[argument]}=true")
+        elif flag == "--experimental-rerun":
+            raise UsageError(f"{flag}: a pickled job could run any code; type the command again instead.")
         elif argument in _HYDRA_VALUE_FLAGS and waiting:
             result += [argument, waiting.pop(0)]
         elif argument.startswith("-") or "=" in argument or argument.startswith("~"):

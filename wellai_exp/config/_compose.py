@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from wellai_exp.config._door import SPACE_KEY
 from wellai_exp.config._grammar import parse_distribution
 from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.masking import masked
 from wellai_exp.search import Distribution, Search, Space
 
 # What a trial may not change: the data are one for all, and the rest is about the search and not about its trials.
@@ -120,8 +121,8 @@ class Composer:
         return {str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")}
 
     def reproduce(self, overrides: Sequence[str]) -> str:
-        """Give the one line that runs a trial again on its own."""
-        return shlex.join(["wellai-exp", "train", *self.stage, *self._meant_for_train(), *overrides])
+        """Give the one line that runs a trial again on its own; a secret in it is to be typed anew."""
+        return masked(shlex.join(["wellai-exp", "train", *self.stage, *self._meant_for_train(), *overrides]))
 
     def _meant_for_train(self) -> list[str]:
         return [override for override in self.overrides if not override.lstrip("+~").startswith(_SWEEPS_ALONE)]

@@ -21,17 +21,28 @@ _ALLOWED = re.compile(
 SPACE_KEY = "_space_"
 
 
+def check_target(where: str, target: object) -> None:
+    """Refuse a target that is not on the list.
+
+    Raises
+    ------
+    SettingError
+        Where it is not.
+    """
+    if not isinstance(target, str) or not _ALLOWED.fullmatch(target):
+        raise SettingError(
+            f"{where}._target_",
+            target,
+            "only classes of wellai_exp and Optuna's samplers and pruners may be named here",
+            "choose one of the shipped options as a pattern",
+        )
+
+
 def _clean(node: Any, where: str) -> Any:
     """Give plain containers without spaces, and refuse every target that is not on the list."""
     if isinstance(node, dict):
-        target = node.get("_target_")
-        if target is not None and not _ALLOWED.fullmatch(str(target)):
-            raise SettingError(
-                f"{where}._target_",
-                target,
-                "only classes of wellai_exp and Optuna's samplers and pruners may be named here",
-                "choose one of the shipped options as a pattern",
-            )
+        if "_target_" in node:
+            check_target(where, node["_target_"])
         return {key: _clean(value, f"{where}.{key}") for key, value in node.items() if key != SPACE_KEY}
     if isinstance(node, list):
         return [_clean(value, f"{where}.{index}") for index, value in enumerate(node)]

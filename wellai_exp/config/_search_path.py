@@ -11,6 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from wellai_exp.config._guard import install
 from wellai_exp.paths import shipped_dir
 
 GROUP = "experiment"
@@ -85,7 +86,8 @@ class WellaiSearchPath(SearchPathPlugin):
 
 
 def register_plugins() -> None:
-    """Tell Hydra of both; calling it twice does nothing more."""
+    """Tell Hydra of both, and guard what it composes; calling it twice does nothing more."""
     plugins = Plugins.instance()
+    install()
     plugins.register(ExperimentSource)
     plugins.register(WellaiSearchPath)

@@ -8,12 +8,12 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("wellai_exp.data")
 _MAX_BYTES = 256 * 2**20
 # Raised whenever a record of the same bytes would come out otherwise, so that an older cache is rebuilt.
-_VERSION = 1
+_VERSION = 2
 # So many files are measured between two writes of the cache: an interrupted first run goes on from there.
 _BATCH = 4096
 _NO_HASH = np.zeros(WORDS, np.uint64)
@@ -114,7 +114,7 @@ def index_files(root: Path, paths: Sequence[str], store: Path) -> Index:
     where = root.resolve()
     key = hashlib.sha256(os.fsencode(where)).hexdigest()[:24]
     cache = store / "index" / f"{key}.npz"
-    known = _load(cache)
+    known = _load(cache, str(where))
     records: dict[str, _Record] = {}
     todo: list[str] = []
     for path in paths:
@@ -137,7 +137,7 @@ def index_files(root: Path, paths: Sequence[str], store: Path) -> Index:
                 if record.sha256:
                     known[path] = record
                 advance()
-            _save(cache, known)
+            _save(cache, str(where), known)
     return _pack([records[path] for path in paths])
 
 
@@ -224,32 +224,46 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
         yield advance
 
 
-def _save(cache: Path, records: dict[str, _Record]) -> None:
+def _save(cache: Path, root: str, records: dict[str, _Record]) -> None:
     names = sorted(records)
     rows = [records[name] for name in names]
-    text = {"version": _VERSION, "rows": [[name, records[name].sha256, records[name].reason] for name in names]}
+    text = {
+        "version": _VERSION,
+        "root": os.fsencode(root).hex(),
+        "rows": [[name, records[name].sha256, records[name].reason] for name in names],
+    }
     packed = _pack(rows)
     numbers = np.array([[row.bytes, row.mtime_ns, row.width, row.height] for row in rows], np.int64).reshape(-1, 4)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "text": np.frombuffer(json.dumps(text).encode(), np.uint8),
+        "numbers": numbers,
+        "hashes": np.hstack([packed.hashes, packed.mirrored]),
+    }
     with write_whole(cache) as beside, beside.open("wb") as handle:
-        np.savez(
-            handle,
-            text=np.frombuffer(json.dumps(text).encode(), np.uint8),
-            numbers=numbers,
-            hashes=np.hstack([packed.hashes, packed.mirrored]),
-        )
+        np.savez(handle, allow_pickle=False, **arrays, seal=_seal(arrays))
 
 
-def _load(cache: Path) -> dict[str, _Record]:
+def _seal(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
+    """Hash the arrays of a cache; the zip file's own checksums have 32 bits."""
+    digest = hashlib.sha256()
+    for name in ("text", "numbers", "hashes"):
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return np.frombuffer(digest.digest(), np.uint8)
+
+
+def _load(cache: Path, root: str) -> dict[str, _Record]:
     """Read a cache; one that is damaged or of another version counts as empty and is written anew."""
     if not cache.exists():
         return {}
     try:
-        # The zip file's own checksums are verified while the arrays are read.
         with np.load(cache, allow_pickle=False) as stored:
-            text = json.loads(stored["text"].tobytes())
-            numbers, hashes = stored["numbers"].tolist(), stored["hashes"]
+            arrays = {name: stored[name] for name in stored.files}
+        text = json.loads(arrays["text"].tobytes())
         if text["version"] != _VERSION:
             return {}
+        if arrays["seal"].tobytes() != _seal(arrays).tobytes() or text["root"] != os.fsencode(root).hex():
+            raise ValueError("it is not as it was written for this folder")
+        numbers, hashes = arrays["numbers"].tolist(), arrays["hashes"]
         return {
             name: _Record(size, mtime, sha256, width, height, words[:WORDS], words[WORDS:], reason)
             for (name, sha256, reason), (size, mtime, width, height), words in zip(

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ import pandas as pd
 
 from wellai_exp.data._near_duplicates import HashArray, hashes_of
 from wellai_exp.errors import StoreError
-from wellai_exp.paths import write_whole
+from wellai_exp.paths import sealed, unsealed, write_whole
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,6 +25,7 @@ FILE_NAME = "manifest.parquet"
 _TEXTS = ("path", "label", "split", "sha256", "hash")
 _NUMBERS = ("fold", "group", "twin", "width", "height", "bytes")
 _DIGEST_LENGTH = 32
+_ABOUT = b"wellai"
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,33 +212,37 @@ class Manifest:
             "parent": self.parent,
             "notes": self.notes,
             "digest": self.digest,
-            "seal": self._seal(),
+            "cells": self._cells(),
         }
         table = pa.Table.from_pandas(self.frame, preserve_index=False)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"wellai": json.dumps(about).encode()})
+        table = table.replace_schema_metadata(
+            {**(table.schema.metadata or {}), _ABOUT: json.dumps(sealed(about)).encode()}
+        )
         path = folder / FILE_NAME
         with write_whole(path) as beside:
             pq.write_table(table, beside, write_page_checksum=True)
         return path
 
-    def _seal(self) -> str:
+    def _cells(self) -> str:
         """Hash every cell in its place: the digest alone says nothing of paths and sizes."""
         whole = [list(self.frame.columns), *(self.frame[name].tolist() for name in self.frame.columns)]
-        return hashlib.sha256(json.dumps([whole, str(self.root), self.classes, self.name]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     @classmethod
-    def load(cls, path: Path) -> Manifest:
+    def load(cls, path: Path, digest: str | None = None) -> Manifest:
         """Read a manifest that `save` wrote.
 
         Parameters
         ----------
         path : Path
             The file, or the folder that it was saved to.
+        digest : str, optional
+            The version of the data that it must be.
 
         Raises
         ------
         StoreError
-            Where there is none, or where it is not as it was written.
+            Where there is none, where it is not as it was written, or another version's.
         """
         path = path / FILE_NAME if path.is_dir() else path
         if not path.is_file():
@@ -245,14 +251,36 @@ class Manifest:
             import pyarrow.parquet as pq
 
             table = pq.read_table(path, page_checksum_verification=True)
-            about = json.loads(table.schema.metadata[b"wellai"])
+            about = unsealed(json.loads(table.schema.metadata[_ABOUT]))
             classes, notes = tuple(about["classes"]), tuple(about["notes"])
             manifest = cls(table.to_pandas(), Path(about["root"]), classes, about["name"], about["parent"], notes)
-            whole = manifest.digest == about["digest"] and manifest._seal() == about["seal"]
+            whole = manifest.digest == about["digest"] and manifest._cells() == about["cells"]
         except Exception as error:  # a damaged Parquet file can raise almost anything
             raise StoreError(
                 f"The manifest {path} is damaged ({error}); delete it and type the same command."
             ) from error
         if not whole:
             raise StoreError(f"The manifest {path} is not as it was written; delete it and type the same command.")
+        if digest not in (None, manifest.digest):
+            raise StoreError(
+                f"The manifest {path} is that of the version {manifest.digest[:8]} and not of {str(digest)[:8]}; "
+                "delete it and type the command that makes it."
+            )
         return manifest
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Read what a manifest that `Manifest.save` wrote says of itself, and none of its rows.
+
+    Raises
+    ------
+    StoreError
+        Where that is not as it was written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return unsealed(json.loads((pq.read_schema(path).metadata or {})[_ABOUT]))
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"The manifest {path} is damaged ({error}); delete it and type the same command.") from error

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wellai_exp.data._base import shown
-from wellai_exp.data._manifest import FILE_NAME, Manifest
-from wellai_exp.errors import SettingError
+from wellai_exp.data._manifest import FILE_NAME, Manifest, read_about
+from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.paths import ensure_dir
 
 _SHORTEST = 4
+_LOG = logging.getLogger("wellai_exp.data")
 
 
 class Version(NamedTuple):
@@ -97,17 +98,18 @@ def kept_manifest(store: Path, text: str) -> Manifest:
             f"no version of that digest or name is kept in {shown(str(store))} (kept: {known})",
             "type `wellai-exp summary` with data= and what else makes it",
         )
-    return Manifest.load(manifests_folder(store) / found[0].digest)
+    return Manifest.load(manifests_folder(store) / found[0].digest, found[0].digest)
 
 
 def _versions(store: Path) -> Iterator[Version]:
-    """Read what each kept manifest says of itself; one that is damaged is none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Read what each kept manifest says of itself; one that is damaged, which is said, is none."""
     for path in sorted(manifests_folder(store).glob(f"*/{FILE_NAME}")):
         try:
-            about: dict[str, Any] = json.loads((pq.read_schema(path).metadata or {})[b"wellai"])
-            yield Version(about["digest"], about["name"], about["parent"], path.stat().st_mtime_ns)
-        except (OSError, KeyError, ValueError, pa.ArrowException):
+            about, saved_ns = read_about(path), path.stat().st_mtime_ns
+        except (StoreError, OSError) as error:
+            _LOG.warning("%s", error)
             continue
+        if about["digest"] == path.parent.name:
+            yield Version(about["digest"], about["name"], about["parent"], saved_ns)
+        else:
+            _LOG.warning("%s is the manifest of another version, %s; it is left out.", path, about["digest"])

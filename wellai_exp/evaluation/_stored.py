@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import numpy as np
 from wellai_exp.errors import StoreError
 from wellai_exp.evaluation._evaluation import Evaluation
 from wellai_exp.metrics import ArrayError
+from wellai_exp.paths import sealed, unsealed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,8 +57,9 @@ def save_evaluation(evaluation: Evaluation, path: Path) -> None:
         "train_support": None if evaluation.train_support is None else evaluation.train_support.tolist(),
         "levels": dict(evaluation.levels),
     }
-    described = table.replace_schema_metadata({_KEY: json.dumps(facts, ensure_ascii=False).encode()})
-    pq.write_table(described, path, compression="zstd")
+    body = sealed({**facts, "cells": _cells(table)})
+    described = table.replace_schema_metadata({_KEY: json.dumps(body, ensure_ascii=False).encode()})
+    pq.write_table(described, path, compression="zstd", write_page_checksum=True)
 
 
 def load_evaluation(path: Path) -> Evaluation:
@@ -64,14 +68,16 @@ def load_evaluation(path: Path) -> Evaluation:
     Raises
     ------
     StoreError
-        Where the file cannot be read or holds something else.
+        Where the file cannot be read, holds something else, or is not as it was written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
-        facts = json.loads((table.schema.metadata or {})[_KEY])
+        table = pq.read_table(path, page_checksum_verification=True)
+        facts = unsealed(json.loads((table.schema.metadata or {})[_KEY]))
+        if _cells(table) != facts["cells"]:
+            raise ValueError("its rows are not as they were written")
         return _evaluation(table, facts)
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException, ArrayError) as error:
         raise StoreError(
@@ -79,7 +85,21 @@ def load_evaluation(path: Path) -> Evaluation:
         ) from error
 
 
-def _evaluation(table: pa.Table, facts: dict[str, Any]) -> Evaluation:
+def _cells(table: pa.Table) -> str:
+    """Hash every cell in its place; a flipped bit in the file's own header can exchange columns."""
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        digest.update(f"{name} {len(column)}".encode())
+        if name == "probabilities":
+            flat = column.flatten().to_numpy(zero_copy_only=False)
+            digest.update(f"{flat.dtype}".encode() + flat.tobytes())
+        else:
+            digest.update(json.dumps(column.to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _evaluation(table: pa.Table, facts: Mapping[str, Any]) -> Evaluation:
     names = tuple(facts["class_names"])
     place = {name: index for index, name in enumerate(names)}
     flat = table["probabilities"].combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SETTING = "backbone.weights"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
+_MOST_GROWTH = 100
 _FETCH_AGAIN = f"fetch the file again, or set {_SETTING} to another file"
 # First bytes of what a download leaves behind instead of weights, and what to call it.
 _IMPOSTORS = {
@@ -145,6 +146,9 @@ def _shapes(store: object) -> list[tuple[int, ...]]:
     def visit(name: str, item: object) -> None:
         # The states of dropout's random numbers and of an optimizer lie in the file too, but are no weights.
         if isinstance(item, h5py.Dataset) and not {"seed_generator", "optimizer"} & set(name.split("/")):
+            # Numbers of another file, or few bytes that would fill the memory; Keras's own files have neither.
+            if item.external or item.is_virtual or item.nbytes > max(2**20, _MOST_GROWTH * item.id.get_storage_size()):
+                raise ValueError(f"{name} is no plain array")
             item[()]
             shapes.append(tuple(item.shape))
 

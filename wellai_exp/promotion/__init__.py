@@ -15,7 +15,7 @@ from wellai_exp.promotion._latency import Latency
 from wellai_exp.promotion._manifest import Manifest
 from wellai_exp.promotion._no_class_worse import NoClassWorse
 from wellai_exp.promotion._paired_improvement import PairedImprovement
-from wellai_exp.promotion._predictions import Source, kept_predictions, part_of, sources_of
+from wellai_exp.promotion._predictions import Source, keep_predictions, kept_predictions, part_of, sources_of
 from wellai_exp.promotion._size import Size
 from wellai_exp.promotion._verdict import Verdict, document, judge
 
@@ -37,6 +37,7 @@ __all__ = [
     "document",
     "gather",
     "judge",
+    "keep_predictions",
     "kept_predictions",
     "part_of",
     "sources_of",

@@ -105,7 +105,7 @@ def _manifest(folder: Path, digest: str) -> tuple[Manifest | None, str]:
     if not digest:
         return None, "the model does not name its data"
     try:
-        return Manifest.load(folder / digest), ""
+        return Manifest.load(folder / digest, digest), ""
     except StoreError as error:
         return None, str(error).rstrip(".")
 

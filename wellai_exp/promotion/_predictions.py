@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from wellai_exp.errors import StoreError
-from wellai_exp.evaluation import PREDICTIONS, Evaluation, load_evaluation
-from wellai_exp.tracking import ModelRef, Registry, Tracker
+from wellai_exp.evaluation import PREDICTIONS, Evaluation, load_evaluation, save_evaluation
+from wellai_exp.paths import sha256_of
+from wellai_exp.tracking import ModelRef, Registry, Run, Tracker
 
 _REGISTERED = ("accuracy", "auc_pr_macro", "log_loss")
 # Version tags hold six decimals.
 _ROUNDING = 1e-6
+
+# Tag of a run, before the name of a part: the SHA-256 of the predictions that it kept.
+_PIN = "wellai.predictions_sha256"
 
 Kept = list[tuple[str, Evaluation]]
 
@@ -28,8 +34,8 @@ class Source:
     part : str
         Under which name.
     registered : mapping of str to str
-        Tags of the version that the predictions must agree with: models are pinned by their hash, artifacts of a run
-        are not, and a sweep that went on has put its new winner's in their place.
+        Tags of the version that the predictions must agree with: a sweep that went on has put its new winner's in
+        their place.
     """
 
     run_id: str
@@ -71,12 +77,30 @@ def kept_predictions(tracker: Tracker, sources: Iterable[Source]) -> tuple[Kept,
     problem: StoreError | None = None
     for source in sources:
         try:
-            evaluation = load_evaluation(tracker.fetch(source.run_id, f"{source.part}/{PREDICTIONS}"))
+            evaluation = _pinned(tracker, source)
             _check_registered(evaluation, source)
             found.append((source.run_id, evaluation))
         except StoreError as error:
             problem = problem or error
     return found, problem
+
+
+def keep_predictions(run: Run, evaluation: Evaluation, part: str) -> None:
+    """Keep predictions in a run, and their hash in the database, so that no other file passes for them."""
+    with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
+        kept = Path(folder) / PREDICTIONS
+        save_evaluation(evaluation, kept)
+        run.log_file(kept, part)
+        run.set_tags({f"{_PIN}.{part}": sha256_of(kept)})
+
+
+def _pinned(tracker: Tracker, source: Source) -> Evaluation:
+    file = tracker.fetch(source.run_id, f"{source.part}/{PREDICTIONS}")
+    if sha256_of(file) != tracker.get(source.run_id).tags.get(f"{_PIN}.{source.part}"):
+        raise StoreError(
+            f"The predictions {file} are not those that the run {source.run_id} kept; evaluate its model again."
+        )
+    return load_evaluation(file)
 
 
 def _version_tags(tracker: Tracker, model: ModelRef) -> Mapping[str, str]:

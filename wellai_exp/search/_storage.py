@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,3 +50,44 @@ def open_study(store: Path, name: str, directions: Sequence[Direction]) -> optun
                 "move it away to begin anew, or set paths.store to another folder."
             ) from error
         return optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+
+
+def identity(store: Path) -> tuple[int, int]:
+    """Tell the file ``study.db`` from any other that may come to lie in its place.
+
+    Raises
+    ------
+    StoreError
+        Where it is gone.
+    """
+    try:
+        status = (store / "study.db").stat()
+    except OSError as error:
+        raise StoreError(
+            f"paths.store={store}: study.db is gone ({error.strerror}); bring the disk back and type the same command."
+        ) from error
+    return status.st_dev, status.st_ino
+
+
+@contextmanager
+def told(store: Path) -> Iterator[None]:
+    """Turn what Optuna's database raises inside the block into a StoreError.
+
+    Raises
+    ------
+    StoreError
+        Where the disk is full, or the file is read-only or gone.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise StoreError(
+            f"paths.store={store}: study.db cannot be read or written ({(str(cause).splitlines() or ['?'])[0]}); "
+            "free the disk or the folder and type the same command."
+        ) from error

@@ -20,7 +20,7 @@ from wellai_exp.search._pruning import Pruned
 from wellai_exp.search._results import Candidate, SweepFailed
 from wellai_exp.search._settings import Search
 from wellai_exp.search._space import Space
-from wellai_exp.search._storage import open_study
+from wellai_exp.search._storage import identity, open_study, told
 from wellai_exp.search._underway import Underway, reason_of
 from wellai_exp.seeding import derive_seed
 
@@ -103,6 +103,7 @@ class Study:
         self._enqueue = tuple(space.checked_point(point) for point in (*enqueue, *search.first))
         self._study: optuna.Study | None = None
         self._rivals: optuna.Study | None = None
+        self._identity: object = None
 
     @contextmanager
     def opened(self) -> Iterator[Study]:
@@ -120,10 +121,11 @@ class Study:
                 "wait for it, or set search.study to a new name."
             ) from None
         try:
-            self._open()
-            self._requeue_interrupted()
-            self._enqueue_design()
-            yield self
+            with told(self._store):
+                self._open()
+                self._requeue_interrupted()
+                self._enqueue_design()
+                yield self
         finally:
             lock.release()
 
@@ -133,6 +135,7 @@ class Study:
         from wellai_exp.search._rivals import Rivals
 
         study = open_study(self._store, self.name, self.goals.directions)
+        self._identity = identity(self._store)
         self._check_goals(study)
         # A resumed sampler with its first seed would propose again what it proposed before (checked for random search).
         study.sampler = self.search.make_sampler(derive_seed(self._seed, "sampler", len(study.trials)))
@@ -141,6 +144,12 @@ class Study:
             study.pruner = self.search.pruner
         self._study = study
         self._rivals = Rivals(self.name, study._storage, study.sampler, study.pruner)
+
+    def _check_place(self) -> None:
+        """Make sure that the file is still the one that was opened."""
+        # A disk that was taken away goes on for those who have its files open, and forgets what they write.
+        if identity(self._store) != self._identity:
+            raise StoreError(f"paths.store={self._store}: study.db was replaced; bring the first one back.")
 
     def _check_goals(self, study: optuna.Study) -> None:
         """Refuse a study that was begun with other goals: its values mean something else."""
@@ -240,6 +249,7 @@ class Study:
         while self.finished < self.search.n_trials:
             stopping.check()
             reason = self._step(evaluate)
+            self._check_place()
             finished()
             failures.count(reason)
 
@@ -258,6 +268,7 @@ class Study:
     def begin(self) -> Underway:
         """Propose a trial; whoever calls this ends it."""
         started = time.perf_counter()
+        self._check_place()
         trial = self._ask()
         overrides = self.space.suggest(trial)
         trial.set_user_attr(OVERRIDES, overrides)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from wellai_exp.errors import TrialFailed, WellaiError
+from wellai_exp.masking import masked
 from wellai_exp.search._marks import FAULTS, METRICS, REASON, REPORTS, SECONDS, reports_of, retry
 from wellai_exp.search._proposal import Proposal
 from wellai_exp.search._pruning import Pruned
@@ -23,7 +24,7 @@ class Superseded(BaseException):
 
 def reason_of(error: Exception) -> str:
     """Say why a trial failed."""
-    return str(error) if isinstance(error, (TrialFailed, WellaiError)) else f"{type(error).__name__}: {error}"
+    return masked(str(error) if isinstance(error, (TrialFailed, WellaiError)) else f"{type(error).__name__}: {error}")
 
 
 class Underway:

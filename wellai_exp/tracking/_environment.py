@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wellai_exp.tracking._store import Tracking
 
 # Not defaults but orders: MLflow reads them once, when it is imported.
 _ORDERS = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -34,7 +38,10 @@ def quiet_mlflow() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def server_environment() -> dict[str, str]:
-    """Give the environment of a local MLflow server: telemetry off (its pages included), no background jobs."""
+def server_environment(tracking: Tracking) -> dict[str, str]:
+    """Give the environment of a local MLflow server: telemetry off (its pages included), no background jobs.
+
+    It names the store too: on the command line everybody on the machine could read its password.
+    """
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_LOGGING_LEVEL": "WARNING"}
-    return {**os.environ, **_ORDERS, **quiet}
+    return {**os.environ, **_ORDERS, **quiet, "MLFLOW_BACKEND_STORE_URI": tracking.resolved_uri}

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wellai_exp.errors import StoreError
-
-
-def without_password(uri: str) -> str:
-    """Give `uri` with a password in it replaced by stars, so that it may be printed."""
-    return re.sub(r"(://[^/:@]*):[^/@]*@", r"\1:***@", uri)
+from wellai_exp.masking import masked
 
 
 def short(error: BaseException) -> str:
     """Give the first line of an exception's message, at most 300 characters, without a closing full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return without_password(lines[0])[:300].rstrip(". ")
+    return masked(lines[0])[:300].rstrip(". ")
 
 
 @contextmanager
@@ -40,7 +35,7 @@ def told(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        place = f"tracking.uri={without_password(uri)}"
+        place = f"tracking.uri={masked(uri)}"
         if uri.startswith("http"):
             sentence = (
                 f"{place}: the MLflow server did not do what was asked ({short(error)}); "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wellai_exp.errors import WellaiError
-from wellai_exp.paths import sha256_of
+from wellai_exp.paths import sealed, sha256_of
 from wellai_exp.tracking._failures import told
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _save(
         pip_requirements=[f"{name}=={installed.version(name)}" for name in ("tensorflow", "keras", "numpy")],
     )
     facts = {"class_names": list(class_names), "size": size, "metadata": dict(metadata)}
-    labels = {**facts, SHA_TAG: sha256_of(folder / MODEL_FILE)}
+    labels = sealed({**facts, SHA_TAG: sha256_of(folder / MODEL_FILE)})
     (folder / LABELS_FILE).write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     card.metadata = labels
     card.save(str(folder / "MLmodel"))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from wellai_exp.errors import SettingError, WellaiError
+from wellai_exp.masking import masked
 
 _MAX_KEY = 250
 _MAX_VALUE = 6_000
@@ -68,15 +69,15 @@ def cut(value: object, limit: int = _MAX_VALUE) -> str:
 
 
 def legal_params(params: Mapping[str, object]) -> dict[str, str]:
-    """Give parameters with legal keys and values of at most 6,000 characters."""
+    """Give parameters with legal keys and values of at most 6,000 characters, without secrets."""
     keys = legal_keys(params)
-    return {keys[name]: cut(value) for name, value in params.items()}
+    return {keys[name]: cut(masked(str(value))) for name, value in params.items()}
 
 
 def legal_tags(tags: Mapping[str, object]) -> dict[str, str]:
-    """Give tags with legal keys and values of at most 8,000 characters."""
+    """Give tags with legal keys and values of at most 8,000 characters, without secrets."""
     keys = legal_keys(tags)
-    return {keys[name]: cut(value, _MAX_TAG) for name, value in tags.items()}
+    return {keys[name]: cut(masked(str(value)), _MAX_TAG) for name, value in tags.items()}
 
 
 def legal_digest(digest: str) -> str:

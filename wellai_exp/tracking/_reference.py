@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wellai_exp.errors import StoreError, WellaiError
-from wellai_exp.paths import sha256_of
+from wellai_exp.paths import sha256_of, unsealed
+from wellai_exp.tracking._archive import check_archive
 from wellai_exp.tracking._models import LABELS_FILE, LABELS_SHA_TAG, MODEL_FILE, SHA_TAG
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def read_reference(
 
 
 def read_file(path: Path) -> ModelRef:
-    """Verify a ``.keras`` file against the ``labels.json`` that lies beside it (or beside its ``data`` folder).
+    """Verify a ``.keras`` file against the sealed ``labels.json`` beside it (or beside its ``data`` folder).
 
     Raises
     ------
@@ -102,11 +103,12 @@ def _verify(file: Path, sha256: str, asked: str) -> None:
 
 def _facts(labels: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(labels.read_text(encoding="utf-8"))
+        facts = unsealed(json.loads(labels.read_text(encoding="utf-8")))
         return {key: facts[key] for key in ("class_names", "size", "metadata", SHA_TAG)}
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{labels} does not hold class_names, size, metadata and sha256; log the model again."
+            f"{labels} does not hold class_names, size, metadata and sha256 as they were written ({error}); "
+            "log the model again."
         ) from error
 
 
@@ -118,7 +120,7 @@ def _reference(
     )
 
 
-def load(ref: ModelRef, custom_objects: Mapping[str, object] | None = None) -> keras.Model:
+def load(ref: ModelRef) -> keras.Model:
     """Load a model in Keras's safe mode, after its checksum was verified once more.
 
     Not through ``mlflow.pyfunc``: an edited MLmodel file would run code.
@@ -127,8 +129,6 @@ def load(ref: ModelRef, custom_objects: Mapping[str, object] | None = None) -> k
     ----------
     ref : ModelRef
         From :meth:`Registry.resolve`.
-    custom_objects : mapping, optional
-        Layers of our own by their registered names, where importing their module does not register them.
 
     Returns
     -------
@@ -145,10 +145,9 @@ def load(ref: ModelRef, custom_objects: Mapping[str, object] | None = None) -> k
     import keras
 
     _verify(ref.path, ref.sha256, ref.name)
+    check_archive(ref.path)
     try:
-        return keras.saving.load_model(
-            ref.path, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=True
-        )
-    except (ValueError, TypeError, OSError) as error:
+        return keras.saving.load_model(ref.path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, HDF5 and the zip reader each raise their own
         first = (str(error).splitlines() or [""])[0][:200]
-        raise WellaiError(f"{ref.path} cannot be loaded in Keras's safe mode: {first}") from error
+        raise WellaiError(f"{ref.path} cannot be loaded ({first}) in Keras's safe mode.") from error

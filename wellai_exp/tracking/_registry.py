@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wellai_exp import milestones
 from wellai_exp.errors import SettingError, WellaiError
+from wellai_exp.masking import masked
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue, ModelRecord, holder_of
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import alias_name, cut, legal_tags, model_name
@@ -226,7 +227,7 @@ class Registry:
                 _admit(judgement, name, chosen, previous, alias)
             self.resolve(f"{name}/{chosen}")
             verdict = "" if judgement is None else judgement.verdict
-            step = Promotion(name, alias, chosen, previous, who, reason, _now(), "promote", verdict)
+            step = Promotion(name, alias, chosen, previous, who, masked(reason), _now(), "promote", verdict)
             self._record(step, judgement)
             self._move(self._catalogue.model(name), step)
         return step
@@ -304,7 +305,7 @@ class Registry:
             target = next((number for number in reversed(earlier) if number in existing), None)
             if target is not None:
                 self.resolve(f"{name}/{target}")
-            step = Promotion(name, alias, target, holder, who, reason, _now(), "rollback")
+            step = Promotion(name, alias, target, holder, who, masked(reason), _now(), "rollback")
             if holder is not None:
                 record = {"rolled_back_at": step.at, "rolled_back_by": who, "rollback_reason": cut(reason, 5_000)}
                 self._tag(name, holder, record)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pandas as pd
 
 from wellai_exp.errors import WellaiError
+from wellai_exp.masking import masked, without_known
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import cut, legal_digest, legal_keys, legal_params, legal_path, legal_tags
 
@@ -120,8 +121,9 @@ class Run:
                 self._client.log_batch(self.id, tags=piece)
 
     def log_text(self, text: str, path: str) -> None:
-        """Log a text file in UTF-8."""
-        self._artifact(path, lambda target: target.write_text(text, encoding="utf-8"))
+        """Log a text file in UTF-8, without secrets."""
+        told_by = without_known if path.endswith(".html") else masked
+        self._artifact(path, lambda target: target.write_text(told_by(text), encoding="utf-8"))
 
     def log_dict(self, data: Mapping[str, object], path: str) -> None:
         """Log a mapping of plain values: as JSON where `path` ends with ``.json``, as YAML otherwise."""

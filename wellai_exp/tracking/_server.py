@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def server_command(
     tracking: Tracking, host: str = "127.0.0.1", port: int = 5000, allowed_hosts: Sequence[str] = ()
 ) -> list[str]:
-    """Give the command of an MLflow server for this store; run it with :func:`server_environment`.
+    """Give the command of an MLflow server; run it with :func:`server_environment`, which names the store.
 
     Left alone, the server takes any private address as its own name, so a page elsewhere could reach it by DNS
     rebinding: only `host` and ``localhost`` with this port are allowed, and what is named in `allowed_hosts`.
@@ -58,8 +58,6 @@ def server_command(
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        tracking.resolved_uri,
         # Clients that reach the store through this server upload here; runs of the local store are read where they lie.
         "--artifacts-destination",
         tracking.artifact_root,

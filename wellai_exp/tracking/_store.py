@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from wellai_exp import milestones
 from wellai_exp.errors import SettingError, StoreError
+from wellai_exp.masking import masked
 from wellai_exp.paths import ensure_dir, write_whole
 from wellai_exp.tracking._environment import quiet_mlflow
-from wellai_exp.tracking._failures import short, told, without_password
+from wellai_exp.tracking._failures import short, told
 from wellai_exp.tracking._names import alias_name, model_name
 
 if TYPE_CHECKING:
@@ -80,12 +81,13 @@ class Tracking:
     def _check_uri(uri: str) -> None:
         if uri.startswith("file:") or "://" not in uri:
             raise SettingError(
-                "tracking.uri", uri, "MLflow keeps runs in a database, no longer in a folder of files", _USE_NULL
+                "tracking.uri",
+                masked(uri),
+                "MLflow keeps runs in a database, no longer in a folder of files",
+                _USE_NULL,
             )
         if not uri.startswith(_SCHEMES) or uri == "sqlite:///" or ":memory:" in uri:
-            raise SettingError(
-                "tracking.uri", without_password(uri), "this is no store that can be used here", _USE_NULL
-            )
+            raise SettingError("tracking.uri", masked(uri), "this is no store that can be used here", _USE_NULL)
 
     @property
     def resolved_uri(self) -> str:
@@ -187,7 +189,7 @@ class Tracking:
             raise self._unusable(short(error)) from error
 
     def _unusable(self, problem: str) -> SettingError:
-        return SettingError("tracking.uri", without_password(self.resolved_uri), problem, _USE_NULL)
+        return SettingError("tracking.uri", masked(self.resolved_uri), problem, _USE_NULL)
 
     def _knock(self) -> None:
         try:
@@ -197,7 +199,7 @@ class Tracking:
             return  # Something answers; whether it is MLflow is seen at the first call.
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"tracking.uri={without_password(self.resolved_uri)}: no server answers there ({short(error)}); "
+                f"tracking.uri={masked(self.resolved_uri)}: no server answers there ({short(error)}); "
                 "start it, or set tracking.uri=null for the local store."
             ) from error
 

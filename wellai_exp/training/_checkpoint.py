@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wellai_exp.paths import sha256_of, write_whole
+from wellai_exp.paths import sealed, sha256_of, unsealed, write_whole
 
 Arrays = list[npt.NDArray[Any]]
 CARD = "checkpoint.json"
@@ -70,6 +70,8 @@ class Standing:
         The averaged weights of that epoch; empty where the last epoch is the one to use.
     losses : tuple of float
         One for each step of an epoch that was begun and not finished; `arrays` are the weights after them.
+    weights : str
+        SHA-256 of the file that a finished training keeps its backbone in; empty before.
     """
 
     arrays: Arrays
@@ -77,10 +79,11 @@ class Standing:
     best: int = 0
     chosen: Arrays = field(default_factory=list)
     losses: tuple[float, ...] = ()
+    weights: str = ""
 
 
 class Checkpoint:
-    """One training's checkpoint on disk: an archive of arrays, and a card with its hash.
+    """One training's checkpoint on disk: an archive of arrays, and a sealed card with its hash.
 
     The archive is written beside and renamed, then the card; the archive before it is removed last. A kill at any
     point leaves a card whose archive is whole.
@@ -103,14 +106,16 @@ class Checkpoint:
                 handle, allow_pickle=False, **{**_named("array", standing.arrays), **_named("chosen", standing.chosen)}
             )
         card = {
+            "training": self.folder.name,
             "archive": archive.name,
             "sha256": sha256_of(archive),
             "records": [asdict(record) for record in standing.records],
             "best": standing.best,
             "losses": standing.losses,
+            "weights": standing.weights,
         }
         with write_whole(self.folder / CARD) as path:
-            path.write_text(json.dumps(card, indent=1), encoding="utf-8")
+            path.write_text(json.dumps(sealed(card), indent=1), encoding="utf-8")
         for old in self.folder.glob("epoch-*.npz"):
             if old != archive:
                 old.unlink(missing_ok=True)
@@ -121,7 +126,9 @@ class Checkpoint:
         if not card.exists():
             return None
         try:
-            known = json.loads(card.read_text(encoding="utf-8"))
+            known = unsealed(json.loads(card.read_text(encoding="utf-8")))
+            if known["training"] != self.folder.name:
+                raise ValueError(f"it is of the training {known['training']}")
             archive = self.folder / str(known["archive"])
             # Arrays with a flipped bit load without complaint; only the hash can tell.
             if sha256_of(archive) != known["sha256"]:
@@ -130,7 +137,8 @@ class Checkpoint:
                 held = {name: arrays[name] for name in arrays.files}
             records = tuple(EpochRecord(**record) for record in known["records"])
             losses = tuple(float(loss) for loss in known["losses"])
-            return Standing(_listed("array", held), records, int(known["best"]), _listed("chosen", held), losses)
+            best, chosen = int(known["best"]), _listed("chosen", held)
+            return Standing(_listed("array", held), records, best, chosen, losses, str(known["weights"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             logger.warning("The checkpoint in %s is damaged (%s); the training begins anew.", self.folder, error)
             return None

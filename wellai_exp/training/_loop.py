@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ STEPS_BETWEEN_LOOKS = 10
 # Enters every key: raise it when the same settings begin to train otherwise.
 REVISION = 2
 WEIGHTS = "trunk.weights.h5"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,10 @@ class Training:
             Where the loss is no longer a number; the reason names the epoch and the learning rate.
         """
         standing = self.checkpoint.load()
-        if standing is None or (self._ends(standing.records, standing.best) and not self._weights_sound()):
+        if standing is None:
             standing = Standing(self._begin())
+        elif self._ends(standing.records, standing.best) and not self._weights_sound(standing):
+            standing = self._mended(standing)
         for record in standing.records:
             watcher.epoch(record)
         network = None
@@ -152,7 +157,7 @@ class Training:
             network = self._network_for(epoch, network, standing)
             standing = self._epoch(network, epoch, standing, watcher)
             if self._ends(standing.records, standing.best):
-                standing = self._finish(network, standing)
+                standing = self._finish(standing, network.inference_arrays)
             self.checkpoint.save(standing)
             watcher.epoch(standing.records[-1])
         return self._trained(standing)
@@ -165,7 +170,9 @@ class Training:
         if not self._ends(standing.records, standing.best):
             network = self._network(self.settings.sizes_of(self.choices.backbone.size)[-1])
             network.arrays = standing.arrays
-            standing = self._finish(network, replace(standing, best=0, chosen=[]))
+            standing = self._finish(replace(standing, best=0, chosen=[]), network.inference_arrays)
+        elif not self._weights_sound(standing):
+            standing = self._mended(standing)
         return self._trained(standing)
 
     def _ends(self, records: tuple[EpochRecord, ...], best: int) -> bool:
@@ -329,27 +336,31 @@ class Training:
         ]
         return np.concatenate(parts)
 
-    def _finish(self, network: Network, standing: Standing) -> Standing:
+    def _finish(self, standing: Standing, last: Arrays) -> Standing:
         """Keep the weights to use, written as a file of their own, and drop what only a next epoch would need."""
-        chosen = standing.chosen or network.inference_arrays
+        chosen = standing.chosen or last
         final = self._network(self.choices.backbone.size)
         final.load_inference(chosen)
         weights = self.checkpoint.folder / WEIGHTS
         with write_whole(weights) as path:
             final.trunk.save_weights(path)
-        with write_whole(weights.with_suffix(".sha256")) as path:
-            path.write_text(sha256_of(weights), encoding="utf-8")
         best = standing.best or len(standing.records)
-        return Standing([], standing.records, best, chosen)
+        return Standing([], standing.records, best, chosen, weights=sha256_of(weights))
 
-    def _weights_sound(self) -> bool:
+    def _weights_sound(self, standing: Standing) -> bool:
         weights = self.checkpoint.folder / WEIGHTS
-        seal = weights.with_suffix(".sha256")
-        return weights.exists() and seal.exists() and sha256_of(weights) == seal.read_text(encoding="utf-8")
+        return weights.exists() and sha256_of(weights) == standing.weights
+
+    def _mended(self, standing: Standing) -> Standing:
+        """Write a finished training's file of weights anew, from the checkpoint, which holds them too."""
+        weights = self.checkpoint.folder / WEIGHTS
+        logger.warning("The weights %s are missing or damaged; they are written again from the checkpoint.", weights)
+        standing = self._finish(standing, [])
+        self.checkpoint.save(standing)
+        return standing
 
     def _trained(self, standing: Standing) -> Trained:
         network = self._network(self.choices.backbone.size)
         network.load_inference(standing.chosen)
-        weights = self.checkpoint.folder / WEIGHTS
-        backbone = TrainedBackbone(self.choices.backbone, weights, sha256_of(weights))
+        backbone = TrainedBackbone(self.choices.backbone, self.checkpoint.folder / WEIGHTS, standing.weights)
         return Trained(network.fitted_head(self.counts), backbone, standing.records, standing.best)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from wellai_exp.errors import StoreError
 from wellai_exp.models import Backbone
+from wellai_exp.paths import sha256_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,17 @@ class TrainedBackbone(Backbone):
         return replace(self, plain=self.plain.at_size(size))
 
     def build(self) -> Any:
-        """Build the frozen model."""
+        """Build the frozen model.
+
+        Raises
+        ------
+        StoreError
+            Where the file is no longer the one that the training wrote.
+        """
+        if not self.weights_path.is_file() or sha256_of(self.weights_path) != self.sha256:
+            raise StoreError(
+                f"{self.weights_path} is not as the training wrote it; type the same command, which writes it again."
+            )
         model = self.plain.build()
         model.load_weights(self.weights_path)
         model.trainable = False

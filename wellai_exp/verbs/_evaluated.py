@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,13 @@ import numpy.typing as npt
 from wellai_exp.data import Manifest
 from wellai_exp.errors import DataError
 from wellai_exp.evaluation import (
-    PREDICTIONS,
     Evaluation,
     confusion_figure,
     per_class_figure,
     pr_curves_figure,
     reliability_figure,
-    save_evaluation,
 )
+from wellai_exp.promotion import keep_predictions
 from wellai_exp.tracking import Run
 
 
@@ -101,7 +98,4 @@ def log_evaluation(run: Run, evaluation: Evaluation, part: str) -> None:
     run.log_figure(pr_curves_figure(evaluation), f"{part}/pr_curves.png")
     run.log_figure(per_class_figure(evaluation), f"{part}/per_class_auc_pr.png")
     run.log_figure(reliability_figure(evaluation), f"{part}/reliability.png")
-    with tempfile.TemporaryDirectory(prefix="wellai-") as folder:
-        kept = Path(folder) / PREDICTIONS
-        save_evaluation(evaluation, kept)
-        run.log_file(kept, part)
+    keep_predictions(run, evaluation, part)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from wellai_exp import milestones
-from wellai_exp.config import Composer
+from wellai_exp.config import Composer, config_text
 from wellai_exp.search import Goals, Proposal, Pruned, Report
 from wellai_exp.tracking import Run
 from wellai_exp.training import Choices, CrossValidation, FineTuneTask, Task
@@ -83,7 +83,7 @@ class TrialRunner:
         milestones.passed(milestones.BEFORE_RUN)
         with self.bench.tracker.run(name, parent=self.parent, tags=self._tags(cfg, proposal, reproduce)) as run:
             run.log_params(params)
-            run.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+            run.log_text(config_text(cfg), "config.yaml")
             log_data(run, self.bench.manifest)
             described = time.perf_counter()
             choices = make_choices(cfg)

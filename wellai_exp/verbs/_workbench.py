@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from wellai_exp.config import SPACE_KEY, build
 from wellai_exp.data import Manifest, build_manifest, keep_manifest
 from wellai_exp.errors import SettingError
+from wellai_exp.masking import masked
 from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Run, Tracker, Tracking
@@ -120,7 +121,7 @@ def _flatten(node: Any, key: str, into: dict[str, Any]) -> None:
         for index, value in enumerate(node):
             _flatten(value, f"{key}.{index}", into)
     else:
-        into[key] = node
+        into[key] = masked(node) if isinstance(node, str) else node
 
 
 def study_name(cfg: DictConfig, manifest: Manifest) -> str:

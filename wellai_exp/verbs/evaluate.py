@@ -73,7 +73,7 @@ def _leaked(ref: ModelRef, manifest: Manifest, store: Path, threshold: int) -> n
     folder = manifests_folder(store) / digest
     if not digest or not folder.is_dir():
         return None
-    known = Manifest.load(folder)
+    known = Manifest.load(folder, digest)
     twins = nearest_twins(manifest.hashes(manifest.test), known.hashes(known.train), threshold)
     return np.asarray(twins >= 0)
 

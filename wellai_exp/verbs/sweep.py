@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from wellai_exp import stopping
 from wellai_exp.compute import Crew, Local, Note
-from wellai_exp.config import Composer, build
+from wellai_exp.config import Composer, build, config_text
 from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
@@ -107,7 +107,7 @@ class Sweep:
                 **{f"search.space.{key}": value for key, value in search.space.items()},
             }
         )
-        parent.log_text(OmegaConf.to_yaml(self.cfg, resolve=True), "config.yaml")
+        parent.log_text(config_text(self.cfg), "config.yaml")
         parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
         log_data(parent, self.bench.manifest)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
-from wellai_exp.config import Composer
+from wellai_exp.config import Composer, config_text
 from wellai_exp.verbs._follow import Follower
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Speaker, metrics_table, say_leaks
@@ -26,7 +26,7 @@ def run(cfg: DictConfig) -> None:
     }
     with bench.tracker.run(run_name(cfg, (), composer), tags=tags) as run_:
         run_.log_params({**trial_params(cfg), **composer.chosen(())})
-        run_.log_text(OmegaConf.to_yaml(cfg, resolve=True), "config.yaml")
+        run_.log_text(config_text(cfg), "config.yaml")
         log_data(run_, bench.manifest)
         with Speaker(console).line("train") as speaker:
             follower = Follower(run_, speaker.say, "train")

@@ -16,8 +16,9 @@ from wellai_exp.verbs._workbench import open_tracker
 def run(cfg: DictConfig) -> None:
     """Serve until Ctrl-C."""
     port = whole_number("port", cfg.port, "type --port 5000")
-    command = server_command(open_tracker(cfg).tracking, host=str(cfg.host), port=port)
+    tracking = open_tracker(cfg).tracking
+    command = server_command(tracking, host=str(cfg.host), port=port)
     Console().print(f"MLflow on [bold]http://{cfg.host}:{cfg.port}[/bold]; Ctrl-C ends it")
-    status = subprocess.run(command, check=False, env=server_environment()).returncode  # noqa: S603
+    status = subprocess.run(command, check=False, env=server_environment(tracking)).returncode  # noqa: S603
     if status not in (0, 130, 143, -2, -15):
         raise WellaiError(f"port={cfg.port}: MLflow's server ended with status {status}; type --port 5001 for another.")
