@@ -24,6 +24,7 @@ _GROUPS = {
     "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
     "What a version must pass": ("promotion",),
     "What a file must pass": ("cleaning",),
+    "What a model is exported as": ("target", "parity"),
 }
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),
@@ -76,6 +77,8 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
         return name == "clean" and group in ("data", "backbone", "cleaning", "tracking")
     if group == "promotion" or name == "promote":
         return name == "promote" and group in ("promotion", "runtime")
+    if group in ("target", "parity") or name == "export":
+        return name == "export" and group in ("target", "parity", "tracking")
     if name == "collect":
         return group == "data"
     if name in ("compare", "report", "rollback", "ui"):
