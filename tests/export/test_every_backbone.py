@@ -118,7 +118,7 @@ def verdict(name: str, served: Served, reference: Reference, rules: ParityRules,
     except TrialFailed as failed:
         return str(failed)
     written = Artifact(name, target.format, target.path(), SIZE, megabytes)
-    return check_artifact(written, folder, target.weights, all_runtimes(), reference, rules)
+    return check_artifact(written, folder, target.weights, all_runtimes(folder), reference, rules)
 
 
 @pytest.mark.timeout(3600)

@@ -81,7 +81,7 @@ def _applies(group: str, name: str, verb: Verb) -> bool:
         return name == "export" and group in ("target", "parity", "tracking")
     if name == "collect":
         return group == "data"
-    if name in ("compare", "report", "rollback", "ui"):
+    if name in ("compare", "report", "rollback", "serve", "ui"):
         return False
     return verb.trains or group in ("data", "split", "tracking")
 
