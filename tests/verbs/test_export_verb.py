@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ class Place:
         manifest = build_manifest(
             ImageFolder(root=folder / "photos", name="colours"), Split(folds=2, test=0.5), self.store
         )
-        self.manifest = keep_manifest(manifest, self.store)
+        levels = manifest.frame.assign(level_1=[int(label != NAMES[0]) for label in manifest.frame["label"]])
+        self.manifest = keep_manifest(replace(manifest, frame=levels), self.store)
         model = classifier()
         facts = {"data_digest": self.manifest.digest, "data": "colours", "resize": "stretch", "part": "test"}
         facts["settings"] = {"backbone": "SmallConvNet", "backbone.size": SIZE}  # type: ignore[assignment]
@@ -105,6 +107,7 @@ def test_a_bundle_has_all_that_is_needed_and_is_attached(
     assert [each.problem for each in bundle.artifacts if not each.fit] == []
     assert {each.size for each in bundle.artifacts if each.name.endswith("@40")} == {40}
     assert (bundle.title, bundle.class_names, bundle.missing) == ("colours/1", NAMES, {})
+    assert bundle.parents == {"level_1": ("0", "1", "1")}
     assert all(value is not None and 0 < value < 1 for value in bundle.thresholds)
     assert f"on the {len(place.test_files)} test images whose predictions the run {place.run_id} keeps" in (
         bundle.thresholds_from
