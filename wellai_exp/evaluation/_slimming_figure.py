@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _LEAST_SPAN = 0.03
 _MARKERS = "osD^v"
-_COLUMNS = ("artifact", "format", "size_mb", "latency_ms", "quality", "fit")
+_COLUMNS = ("artifact", "runtime", "format", "size_mb", "latency_ms", "quality", "fit")
 _AXES = (("size_mb", "Size on disk (MB, less is better)"), ("latency_ms", "Latency (ms a frame here, less is better)"))
 
 
@@ -26,8 +26,8 @@ def slimming_figure(artifacts: pd.DataFrame, metric: str, keras: float | None = 
     Parameters
     ----------
     artifacts : DataFrame
-        One row an artifact and runtime: ``artifact`` and ``format`` (names), ``size_mb``, ``latency_ms``, ``quality``
-        and ``fit`` (bool). Rows without a number are left out.
+        One row an artifact and runtime: ``artifact``, ``runtime`` and ``format`` (names), ``size_mb``,
+        ``latency_ms``, ``quality`` and ``fit`` (bool). Rows without a number are left out.
     metric : str
         What ``quality`` is, e.g. ``auc_pr_macro``.
     keras : float or None
@@ -48,7 +48,8 @@ def slimming_figure(artifacts: pd.DataFrame, metric: str, keras: float | None = 
     colours = dict(zip(sorted(set(known["format"])), CYCLE, strict=False))
     with canvas(12, 5.2, columns=2, sharey=True) as (figure, pair):
         for axes, (column, label) in zip(pair, _AXES, strict=True):
-            _panel(axes, known, column, colours)
+            # An artifact has one size, and a latency in each of its runtimes.
+            _panel(axes, known if column == "latency_ms" else known.drop_duplicates("artifact"), column, colours)
             if keras is not None:
                 axes.axhline(keras, color=GREY, lw=1, ls="--", zorder=1, label="Keras, at the model's own size")
             axes.set_xlabel(label)
@@ -73,11 +74,13 @@ def _panel(axes: Axes, known: pd.DataFrame, column: str, colours: dict[str, str]
     unfit: pd.DataFrame = known.loc[~known["fit"].astype(bool)]
     if not unfit.empty:
         axes.plot(unfit[column], unfit["quality"], "x", color=VERMILION, ms=8, mew=2, label="unfit", zorder=4)
+    several = known["artifact"].duplicated(keep=False)
+    names = known["artifact"].where(~several, known["artifact"] + ", " + known["runtime"])
     # Labels of neighbours go up and down in turn, by their place from left to right.
-    for place, (_, row) in enumerate(known.sort_values(column).iterrows()):
+    for place, (_, row) in enumerate(known.assign(named=names).sort_values(column).iterrows()):
         up = place % 2 == 0
         axes.annotate(
-            printable(row["artifact"], 30), (row[column], row["quality"]), (0, 7 if up else -7),
+            printable(row["named"], 34), (row[column], row["quality"]), (0, 7 if up else -7),
             textcoords="offset points", ha="center", va="bottom" if up else "top", fontsize=7, rotation=25,
         )  # fmt: skip
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -243,7 +243,7 @@ def _with_page(bundle: Bundle, store: Path) -> Bundle:
 def _for_picture(bundle: Bundle) -> Any:
     rows = artifact_rows(bundle)
     if rows.empty:
-        return rows.reindex(columns=["artifact", "format", "size_mb", "latency_ms", "quality", "fit"])
+        return rows.reindex(columns=["artifact", "runtime", "format", "size_mb", "latency_ms", "quality", "fit"])
     return rows.assign(quality=rows[_METRIC], fit=rows["verdict"] == "fit")
 
 
