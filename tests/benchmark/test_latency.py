@@ -315,7 +315,7 @@ def test_the_verb_measures_options_at_sizes_and_keeps_the_figures(
         ("sizes=[8]", "backbone.size=8: this backbone takes square images of 32 to 1024 px"),
         ("sizes=large", "sizes=large: it must be a whole number"),
         ("n_classes=many", "n_classes=many: it must be a whole number"),
-        ("runtime=onnx", "runtime=onnx: there is no such option; choose one of keras, litert, saved_model"),
+        ("runtime=onnx", "runtime=onnx: there is no such option; choose one of keras, litert, litert_js, "),
     ],
 )
 def test_the_verb_refuses_in_one_sentence(

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from wellai_exp.collecting import Limits
 from wellai_exp.config import SPACE_KEY, build, parse_distribution, register_plugins
 from wellai_exp.errors import SettingError
+from wellai_exp.export import ParityRules, target_named
 from wellai_exp.paths import shipped_dir
 from wellai_exp.search import Choice, Integers, Interval
 from wellai_exp.verbs._stages import stages_of
@@ -81,6 +82,16 @@ def test_the_collector_composes_and_spells_out_every_limit(tmp_path: Path) -> No
     assert build(cfg, "collect") == Limits()
     assert set(cfg.collect) - {"_target_"} == {each.name for each in fields(Limits)}
     assert build(cfg, "data").table == Path("t.csv")
+
+
+@pytest.mark.usefixtures("hydra")
+def test_every_target_composes_under_its_own_name_and_the_default_lists_all() -> None:
+    cfg = compose("export", overrides=["model=demo"])
+    files = {file.stem for file in (shipped_dir("conf") / "target").glob("*.yaml")} - {"default"}
+    assert set(cfg.target) == files
+    for name in files:
+        assert build(cfg, f"target.{name}") == target_named(name)
+    assert build(cfg, "parity") == ParityRules()
 
 
 @pytest.mark.usefixtures("hydra")

@@ -24,6 +24,7 @@ _GROUPS = {
     "How it is searched and kept": ("search", "compute", "ranking", "runtime", "tracking"),
     "What a version must pass": ("promotion",),
     "What a file must pass": ("cleaning",),
+    "What a model is exported as": ("target", "parity"),
 }
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),
