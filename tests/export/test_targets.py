@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ from wellai_exp.errors import DataError, SettingError, StoreError, TrialFailed
 from wellai_exp.export import (
     Keras,
     LiteRT,
+    Onnx,
+    OnnxRuntime,
     Runtime,
     SavedModel,
+    SavedModelFolder,
     Served,
+    TfJsGraph,
     TFLite,
+    at_size,
     random_operations,
     target_named,
     write_saved_model,
 )
+from wellai_exp.export._tfjs import _flatten_biases
 
 SIZE, CLASSES = 32, 4
 
@@ -68,6 +75,7 @@ def served(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Served:
         ("tflite_float16", LiteRT(), 5e-3),
         ("tflite_dynamic", LiteRT(), 5e-2),
         ("tflite_int8", LiteRT(), 5e-2),
+        ("onnx", OnnxRuntime(), 1e-5),
     ],
 )
 def test_a_runtime_gives_what_keras_gives(
@@ -130,6 +138,63 @@ def test_a_graph_that_draws_random_numbers_is_refused(model: Any, tmp_path: Path
         write_saved_model(keras.Model(image, model(Noise()(image)), name="noisy"), tmp_path / "saved")
 
 
+def test_tensorflow_js_gets_a_graph_of_operations_that_it_knows(served: Served, tmp_path: Path) -> None:
+    path = tmp_path / "tfjs" / "uint8"
+    megabytes = TfJsGraph("uint8").write(served, path)
+    assert megabytes < SavedModelFolder().write(served, tmp_path / "saved")
+    whole = json.loads((path / "model.json").read_text())
+    assert list(whole["signature"]["inputs"]) == ["image"]
+    assert list(whole["signature"]["outputs"]) == ["probabilities"]
+    weights = {weight["name"]: weight for group in whole["weightsManifest"] for weight in group["weights"]}
+    fused = [node for node in whole["modelTopology"]["node"] if node["op"] == "_FusedConv2D"]
+    assert len(fused) == 2
+    assert all(len(weights[node["input"][2]]["shape"]) == 1 for node in fused)
+    assert {weight["quantization"]["dtype"] for weight in weights.values() if "quantization" in weight} == {"uint8"}
+
+
+def test_a_bias_of_four_dimensions_becomes_one(tmp_path: Path) -> None:
+    dims = [{"size": str(size)} for size in (1, 1, 1, 6)]
+    constant = {"name": "bias", "op": "Const", "attr": {"value": {"tensor": {"tensorShape": {"dim": dims}}}}}
+    other = {"name": "scale", "op": "Const", "attr": {"value": {"tensor": {"tensorShape": {"dim": dims}}}}}
+    fused = {"name": "conv", "op": "_FusedConv2D", "input": ["x", "kernel", "bias"]}
+    shapes = [{"name": name, "shape": [1, 1, 1, 6]} for name in ("bias", "scale")]
+    path = tmp_path / "model.json"
+    nodes = [constant, other, fused]
+    path.write_text(json.dumps({"modelTopology": {"node": nodes}, "weightsManifest": [{"weights": shapes}]}))
+    _flatten_biases(path)
+    mended = json.loads(path.read_text())
+    assert [weight["shape"] for weight in mended["weightsManifest"][0]["weights"]] == [[6], [1, 1, 1, 6]]
+    sizes = [node["attr"]["value"]["tensor"]["tensorShape"]["dim"] for node in mended["modelTopology"]["node"][:2]]
+    assert sizes == [[{"size": "6"}], dims]
+
+
+def test_without_tensorflowjs_one_sentence_says_what_to_type(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wellai_exp.export._tfjs.find_spec", lambda name: None)
+    with pytest.raises(TrialFailed, match=r"type pip install --no-deps tensorflowjs==4\.22\.0"):
+        TfJsGraph().write(served, tmp_path / "tfjs")
+
+
+def test_the_same_weights_take_images_of_another_size(model: Any) -> None:
+    other = at_size(model, 48)
+    assert other.input_shape == (None, 48, 48, 3)
+    assert at_size(model, SIZE) is model
+    # A plain colour looks the same at any size, but for the border that convolutions see.
+    assert [np.array_equal(*pair) for pair in zip(model.get_weights(), other.get_weights(), strict=True)]
+    flat = np.full((1, 48, 48, 3), 90.0, np.float32)
+    assert np.allclose(other(flat), model(flat[:, :SIZE, :SIZE]), atol=0.05)
+
+
+def test_a_network_of_a_fixed_size_takes_no_other() -> None:
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    fixed = keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(image)), name="fixed")
+    with pytest.raises(TrialFailed, match="fixed cannot take images of 16 px"):
+        at_size(fixed, 16)
+
+
 def test_int8_without_photographs_says_so(served: Served, tmp_path: Path) -> None:
     with pytest.raises(TrialFailed, match="tiny cannot be written as tflite_int8: no training images are at hand"):
         TFLite("int8").write(Served(served.folder, "tiny", SIZE), tmp_path / "int8.tflite")
@@ -142,7 +207,7 @@ def test_a_full_disk_is_said(served: Served) -> None:
 
 def test_what_is_no_such_file_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "broken.tflite").write_bytes(b"TFL3" * 9)
-    for runtime in (LiteRT(), SavedModel(None), Keras(None)):
+    for runtime in (LiteRT(), SavedModel(None), Keras(None), OnnxRuntime()):
         with pytest.raises(TrialFailed, match=rf"{runtime.name} cannot open broken\.tflite"):
             runtime.open(tmp_path / "broken.tflite", SIZE)
 
@@ -159,6 +224,11 @@ def test_images_of_another_shape_are_refused(served: Served) -> None:
     [
         (lambda: TFLite("int4"), "target.tflite.weights=int4: there are no such weights; choose one of float32"),
         (lambda: TFLite("int8", calibration=0), "target.tflite_int8.calibration=0: it must be a whole number"),
+        (
+            lambda: Onnx(opset=99),
+            "target.onnx.opset=99: it must be a whole number from 13 to 18; set target.onnx.opset=18",
+        ),
+        (lambda: TfJsGraph("int8"), "target.tfjs.weights=int8: there are no such weights; choose one of float32"),
         (lambda: target_named("coreml"), "target=coreml: there is no such target; choose one of saved_model, tflite"),
     ],
 )

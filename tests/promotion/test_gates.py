@@ -207,6 +207,14 @@ def test_the_exported_form_must_say_the_same(folder: Path, tag: str | None, pass
     assert words in verdict.sentence
 
 
+def test_a_form_that_is_unfit_is_named_and_refused(folder: Path) -> None:
+    tags: Any = {"export/parity": "1e-6", "export/unfit": "tflite_int8"}
+    verdict = ExportParity().judge(Evidence(contender(predictions(), folder, **tags)))
+    assert not verdict.passed
+    assert "tflite_int8 differs too much from Keras" in verdict.sentence
+    assert ExportParity().judge(Evidence(contender(predictions(), folder, **{**tags, "export/unfit": ""}))).passed
+
+
 def test_the_data_must_be_known_and_be_those_of_the_model(folder: Path) -> None:
     own = predictions()
     known = DataDigest().judge(evidence(folder, own))

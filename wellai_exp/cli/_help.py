@@ -24,7 +24,21 @@ _GROUPS = {
     "How it is searched and kept": ("search", "ranking", "runtime", "tracking"),
     "What a version must pass": ("promotion",),
     "What a file must pass": ("cleaning",),
+    "What a model is exported as": ("target", "parity"),
 }
+# Verbs that have a few groups of their own, or none.
+_GROUPS_OF: dict[str, tuple[str, ...]] = {
+    "clean": ("data", "backbone", "cleaning", "tracking"),
+    "collect": ("data",),
+    "compare": (),
+    "export": ("target", "parity", "tracking"),
+    "predict": ("runtime", "tracking"),
+    "promote": ("promotion", "runtime"),
+    "report": (),
+    "rollback": (),
+    "ui": (),
+}
+_OF_ONE_VERB = ("cleaning", "parity", "promotion", "target")
 _HYDRA = (
     ("--cfg job", "print the composed config and stop"),
     ("--info defaults", "print where each part of it comes from"),
@@ -72,17 +86,9 @@ def overview() -> str:
 
 def _applies(group: str, name: str, verb: Verb) -> bool:
     """Tell whether a verb has a group of options that is worth listing."""
-    if group == "cleaning" or name == "clean":
-        return name == "clean" and group in ("data", "backbone", "cleaning", "tracking")
-    if group == "promotion" or name == "promote":
-        return name == "promote" and group in ("promotion", "runtime")
-    if name == "collect":
-        return group == "data"
-    if name == "predict":
-        return group in ("runtime", "tracking")
-    if name in ("compare", "report", "rollback", "ui"):
-        return False
-    return verb.trains or group in ("data", "split", "tracking")
+    if name in _GROUPS_OF:
+        return group in _GROUPS_OF[name]
+    return group not in _OF_ONE_VERB and (verb.trains or group in ("data", "split", "tracking"))
 
 
 def verb_help(name: str, verb: Verb) -> str:

@@ -156,6 +156,14 @@ VERBS: dict[str, Verb] = {
         positional="bundle",
         trains=True,
     ),
+    "export": Verb(
+        "write a model in every format as one folder, each run in its own runtime and compared with Keras",
+        (
+            "wellai-exp export models:/demo@champion",
+            "wellai-exp export demo/3 'targets=[tflite,onnx]' 'sizes=[160,224]' out=for_the_app",
+        ),
+        positional="model",
+    ),
     "promote": Verb(
         "make a registered version the champion, where every gate lets it through",
         (

@@ -36,6 +36,7 @@ from wellai_exp.evaluation._robustness import robustness
 from wellai_exp.evaluation._robustness_figures import perturbations_sheet, robustness_figure
 from wellai_exp.evaluation._seeds import seeds_figure, seeds_table
 from wellai_exp.evaluation._simulation import PairedPredictions, TwoClassifiers
+from wellai_exp.evaluation._slimming_figure import slimming_figure
 from wellai_exp.evaluation._stored import PREDICTIONS, load_evaluation, save_evaluation
 from wellai_exp.evaluation._stream_figure import stream_figure
 from wellai_exp.evaluation._sweep_figures import history_figure, importance_figure, leaderboard_figure
@@ -105,6 +106,7 @@ __all__ = [
     "seeds_table",
     "simulate_power",
     "sizes_figure",
+    "slimming_figure",
     "stream_figure",
     "threshold_figure",
     "thresholds_table",

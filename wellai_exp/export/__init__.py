@@ -1,13 +1,17 @@
 """A registered model as files for the runtimes where it will live, each checked there against Keras."""
 
 from wellai_exp.export._bundle import SUMS_FILE, Artifact, Bundle, read_bundle, seal_bundle
+from wellai_exp.export._folder import fresh_bundle
 from wellai_exp.export._graph import random_operations, write_saved_model
 from wellai_exp.export._litert import LiteRT
 from wellai_exp.export._onnx import Onnx
 from wellai_exp.export._onnxruntime import OnnxRuntime
 from wellai_exp.export._opened import Opened
+from wellai_exp.export._parity import ParityRules, Reference, check_artifact
 from wellai_exp.export._runtime import Loaded, Runtime, random_frames
+from wellai_exp.export._runtimes import all_runtimes
 from wellai_exp.export._saved_model import SavedModelFolder
+from wellai_exp.export._sized import at_size
 from wellai_exp.export._target import Served, Target
 from wellai_exp.export._targets import target_named
 from wellai_exp.export._tensorflow import Keras, SavedModel
@@ -24,6 +28,8 @@ __all__ = [
     "Onnx",
     "OnnxRuntime",
     "Opened",
+    "ParityRules",
+    "Reference",
     "Runtime",
     "SavedModel",
     "SavedModelFolder",
@@ -31,6 +37,10 @@ __all__ = [
     "TFLite",
     "Target",
     "TfJsGraph",
+    "all_runtimes",
+    "at_size",
+    "check_artifact",
+    "fresh_bundle",
     "random_frames",
     "random_operations",
     "read_bundle",

@@ -84,6 +84,10 @@ class Bundle:
         What it holds.
     created : str
         When, ISO 8601, UTC.
+    thresholds_from : str
+        Which rows the thresholds were chosen on, in a sentence; empty where none are known.
+    missing : mapping
+        Targets that were asked for and are not here, by the name that their artifact would have: why, in a sentence.
     """
 
     folder: Path
@@ -97,6 +101,8 @@ class Bundle:
     resize: str
     artifacts: tuple[Artifact, ...]
     created: str
+    thresholds_from: str = ""
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

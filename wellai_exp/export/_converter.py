@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, 
     Raises
     ------
     RuntimeError
-        Where it fails; the message is the last line that it wrote to stderr.
+        Where it fails; the message is that of the exception with which it ended, or else its last line on stderr.
     """
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", module, *arguments],
@@ -28,5 +29,11 @@ def run_module(module: str, arguments: Sequence[str], environment: Mapping[str, 
         check=False,
     )
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise RuntimeError(lines[-1] if lines else f"{module} ended with status {done.returncode}")
+        raise RuntimeError(_said(done.stderr) or f"{module} ended with status {done.returncode}")
+
+
+def _said(stderr: str) -> str:
+    """Give the message of the exception that ends a traceback, which may take several lines."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    begins = [number for number, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return " ".join(lines[begins[-1] :] if begins else lines[-1:])

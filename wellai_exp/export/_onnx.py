@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -63,32 +64,38 @@ class Onnx(Target):
 
     def _write(self, served: Served, path: Path) -> None:
         source = ["--saved-model", str(served.folder), "--tag", "serve", "--signature_def", "serving_default"]
-        run_module("tf2onnx.convert", [*source, "--opset", str(self.opset), "--output", str(path)])
-        if _problem(path, served.size):
+        if self._converted(source, path, served.size):
             path.unlink(missing_ok=True)
-            self._write_from_tflite(served, path)
-            if problem := _problem(path, served.size):
+            with tempfile.TemporaryDirectory() as folder:
+                detour = Path(folder) / "model.tflite"
+                TFLite().write(served, detour)
+                problem = self._converted(["--tflite", str(detour)], path, served.size)
+            if problem:
                 path.unlink(missing_ok=True)
                 raise RuntimeError(problem)
 
-    def _write_from_tflite(self, served: Served, path: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            detour, raw = Path(folder) / "model.tflite", Path(folder) / "model.onnx"
-            TFLite().write(served, detour)
-            named = ["--rename-inputs", INPUT, "--rename-outputs", OUTPUT]
-            run_module(
-                "tf2onnx.convert",
-                ["--tflite", str(detour), *named, "--opset", str(self.opset), "--output", str(raw)],
-            )
-            _with_known_activation(raw, path)
+    def _converted(self, source: Sequence[str], path: Path, size: int) -> str:
+        """Convert, and say why the file cannot be used; empty where it can."""
+        try:
+            run_module("tf2onnx.convert", [*source, "--opset", str(self.opset), "--output", str(path)])
+        except RuntimeError as error:
+            return str(error)
+        _mend(path)
+        return _problem(path, size)
 
 
-def _with_known_activation(source: Path, path: Path) -> None:
-    """Name the one activation of TFLite that ONNX's operators lacked until version 20 as ONNX Runtime knows it."""
+def _mend(path: Path) -> None:
+    """Give input and output their names, and TFLite's activation, which ONNX lacked until version 20, Microsoft's."""
     import onnx
 
-    model = onnx.load(source)
-    for node in model.graph.node:
+    model = onnx.load(path)
+    graph = model.graph
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    for value in (*graph.input, *graph.output):
+        value.name = names.get(value.name, value.name)
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
         if node.op_type == "TFL_GELU":
             quick = any(attribute.name == "approximate" and attribute.i for attribute in node.attribute)
             node.op_type, node.domain = "FastGelu" if quick else "Gelu", _MICROSOFT

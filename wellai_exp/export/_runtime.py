@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.errors import SettingError, TrialFailed, WellaiError
 from wellai_exp.export._graph import write_saved_model
 from wellai_exp.export._opened import Array, Opened
 from wellai_exp.export._target import Served
@@ -131,7 +131,7 @@ class Runtime(ABC):
         self._check_threads()
         try:
             return self._open(path, size)
-        except TrialFailed:
+        except (TrialFailed, WellaiError):
             raise
         except Exception as error:  # every runtime raises kinds of its own
             said = " ".join(str(error).split())[:300] or type(error).__name__

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from wellai_exp.errors import SettingError, TrialFailed
 from wellai_exp.export._target import Served, Target
+from wellai_exp.runtime import native_stderr_hidden
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class TFLite(Target):
             converter.target_spec.supported_types = [tf.float16]
         if self.weights == "int8":
             self._calibrate(converter, served)
-        path.write_bytes(converter.convert())
+        # The converter's C++ part reports on stderr what it does.
+        with native_stderr_hidden():
+            content = converter.convert()
+        path.write_bytes(content)
 
     def _calibrate(self, converter: Any, served: Served) -> None:
         import tensorflow as tf

@@ -8,7 +8,7 @@ from wellai_exp.promotion._absolute import Absolute
 from wellai_exp.promotion._calibration import Calibration
 from wellai_exp.promotion._data_digest import DataDigest
 from wellai_exp.promotion._evidence import Contender, Evidence
-from wellai_exp.promotion._export_parity import ExportParity
+from wellai_exp.promotion._export_parity import PARITY_TAG, UNFIT_TAG, ExportParity
 from wellai_exp.promotion._gate import Gate
 from wellai_exp.promotion._gather import gather
 from wellai_exp.promotion._latency import Latency
@@ -20,6 +20,8 @@ from wellai_exp.promotion._size import Size
 from wellai_exp.promotion._verdict import Verdict, document, judge
 
 __all__ = [
+    "PARITY_TAG",
+    "UNFIT_TAG",
     "Absolute",
     "Calibration",
     "Contender",

@@ -11,13 +11,15 @@ from wellai_exp.promotion._evidence import Evidence
 from wellai_exp.promotion._gate import Finding, Gate
 
 PARITY_TAG = "export/parity"
+UNFIT_TAG = "export/unfit"
 
 
 @dataclass(frozen=True)
 class ExportParity(Gate):
-    """The exported form gives the registered model's probabilities.
+    """The exported forms give the registered model's probabilities.
 
-    The version's tag ``export/parity`` holds the greatest difference between the two, in probability.
+    The version's tag ``export/parity`` holds the greatest difference of its float32 forms, in probability, and
+    ``export/unfit`` names the forms of any kind that were run and are not fit.
 
     Parameters
     ----------
@@ -39,6 +41,9 @@ class ExportParity(Gate):
             difference = math.nan
         if not difference >= 0:
             return False, f"the tag {PARITY_TAG} of {title} is {text!r}, which is no difference", {}
+        if unfit := evidence.challenger.tags.get(UNFIT_TAG, "").strip():
+            sentence = f"exported, {unfit} differs too much from Keras; export it again with targets= that are fit"
+            return False, sentence, {"difference": difference, "most": self.most}
         passed = difference <= self.most
         sentence = (
             f"exported, a probability differs by {difference:.2g} at most, "

@@ -21,6 +21,7 @@ from wellai_exp.report._card import CardFacts, model_card
 from wellai_exp.report._cleaning_sections import CleaningFacts, cleaning_sections
 from wellai_exp.report._data_sections import DataFacts, data_sections
 from wellai_exp.report._evaluation_sections import Extras, evaluation_sections
+from wellai_exp.report._export_section import export_section, licences_section
 from wellai_exp.report._leaks import leaks_sentence
 from wellai_exp.report._measures import metrics_table
 from wellai_exp.report._render import render
@@ -50,7 +51,9 @@ __all__ = [
     "cleaning_sections",
     "data_sections",
     "evaluation_sections",
+    "export_section",
     "leaks_sentence",
+    "licences_section",
     "metrics_table",
     "model_card",
     "render",

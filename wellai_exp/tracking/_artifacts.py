@@ -1,4 +1,4 @@
-"""Artifacts, read back: a local store's where they lie; a server's are fetched anew, for a run may change them."""
+"""Folders kept; artifacts read back: a local store's where they lie, a server's fetched anew, for a run may change."""
 
 from __future__ import annotations
 
@@ -48,6 +48,29 @@ def fetch_artifact(tracking: Tracking, run_id: str, artifact_uri: str, path: str
     if not file.is_file():
         raise StoreError(f"The run {run_id} has no artifact {path}; evaluate its model again with wellai-exp evaluate.")
     return file
+
+
+def replace_folder(tracking: Tracking, artifact_uri: str, folder: Path, path: str) -> None:
+    """Put a folder among the artifacts of a run, in place of what lies there.
+
+    Parameters
+    ----------
+    tracking : Tracking
+        The store.
+    artifact_uri : str
+        Where the run's artifacts lie.
+    folder : Path
+        What is copied.
+    path : str
+        Where to, within the run.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    uri, legal = tracking.resolved_uri, str(legal_path(path))
+    repository = get_artifact_repository(artifact_uri, tracking_uri=uri, registry_uri=uri)
+    if any(info.path == legal for info in repository.list_artifacts(legal.rpartition("/")[0] or None)):
+        repository.delete_artifacts(legal)  # type: ignore[no-untyped-call]
+    repository.log_artifacts(str(folder), legal)  # type: ignore[no-untyped-call]
 
 
 def _download(tracking: Tracking, artifact_uri: str, path: str, file: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellai_exp.errors import SettingError, WellaiError
+from wellai_exp.tracking._artifacts import replace_folder
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue, ModelRecord, holder_of
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import alias_name, cut, legal_tags, model_name
@@ -298,6 +299,28 @@ class Registry:
         else:
             self._client.set_registered_model_alias(step.name, step.alias, str(step.version))
         self._client.set_registered_model_tag(step.name, *as_tag(step, history(step.name, model.tags)))
+
+    def attach(self, ref: ModelRef, folder: Path, path: str, tags: Mapping[str, str]) -> None:
+        """Keep a folder with a model, in place of an earlier one: in its run and, where it is a version, with tags.
+
+        Parameters
+        ----------
+        ref : ModelRef
+            From `resolve`; a file belongs to no run and keeps nothing.
+        folder : Path
+            What is copied.
+        path : str
+            Where to among the run's artifacts.
+        tags : mapping
+            Of the version.
+        """
+        if ref.run_id is None:
+            return
+        with self.tracking.lock(), told(self._uri):
+            run = self._client.get_run(ref.run_id)
+            replace_folder(self.tracking, str(run.info.artifact_uri), folder, path)
+            if ref.version is not None:
+                self._tag(ref.name, ref.version, tags)
 
     def names(self) -> list[str]:
         """Give the names of all registered models."""

@@ -277,7 +277,9 @@ class Sweep:
         ui = f"wellai-exp ui{store}"
         if not version:
             return (ui,)
-        return ui, f"wellai-exp promote {shlex.quote(str(self.cfg.tracking.registered_name))}{store}"
+        name = str(self.cfg.tracking.registered_name)
+        export = f"wellai-exp export {shlex.quote(f'models:/{name}@{self.cfg.tracking.alias}')}{store}"
+        return ui, export, f"wellai-exp promote {shlex.quote(name)}{store}"
 
 
 def run(cfg: DictConfig) -> None:

@@ -1,0 +1,65 @@
+"""A bundle's folder appears whole or not at all."""
+
+from __future__ import annotations
+
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from wellai_exp.errors import SettingError, StoreError
+from wellai_exp.export import Bundle, fresh_bundle, read_bundle, seal_bundle
+
+
+def fill(folder: Path, text: str) -> None:
+    for number in range(20):
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    seal_bundle(Bundle(folder, text, None, "ab" * 32, ("a", "b"), {}, (None, None), 32, "pad", (), "now"))
+
+
+def export(place: Path, text: str) -> None:
+    with fresh_bundle(place, "out") as folder:
+        fill(folder, text)
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != ".bundles.lock")
+
+
+def test_an_older_bundle_is_replaced(tmp_path: Path) -> None:
+    export(tmp_path / "b", "one")
+    export(tmp_path / "b", "two")
+    assert read_bundle(tmp_path / "b").model == "two"
+    assert visible(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_breaks_off_leaves_the_old_one_and_nothing_else(error: BaseException, tmp_path: Path) -> None:
+    export(tmp_path / "b", "one")
+    expected = StoreError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected), fresh_bundle(tmp_path / "b", "out") as folder:
+        (folder / "half").write_bytes(b"x")
+        raise error
+    assert read_bundle(tmp_path / "b").model == "one"
+    assert visible(tmp_path) == ["b"]
+
+
+def test_what_is_no_bundle_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(b"x")
+    with pytest.raises(SettingError, match=r"out=.*photos: something lies there that is no bundle"):
+        export(tmp_path / "photos", "one")
+    assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"x"
+
+
+def test_exports_at_once_do_not_mix(tmp_path: Path) -> None:
+    context = get_context("fork")
+    jobs = [context.Process(target=export, args=(tmp_path / "b", f"model {number}")) for number in range(4)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(60)
+    assert [job.exitcode for job in jobs] == [0] * 4
+    bundle = read_bundle(tmp_path / "b")
+    assert {(tmp_path / "b" / f"{number}.txt").read_text() for number in range(20)} == {bundle.model}
+    assert visible(tmp_path) == ["b"]
