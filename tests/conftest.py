@@ -30,3 +30,9 @@ def assets() -> Path:
     if not folder:
         pytest.skip("WELLAI_ASSETS is not set: no real photographs or weights on this machine")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def page_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store in which the live page's libraries are fetched once, by the first who wants them."""
+    return tmp_path_factory.mktemp("page_store")

@@ -18,6 +18,9 @@ def test_a_wheel_carries_the_options_and_the_experiments(tmp_path: Path) -> None
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
+    assert {"index.html", "app.js", "package-lock.json"} <= {
+        path.name for path in (tmp_path / "site" / "wellai_exp" / "page").iterdir()
+    }
     (tmp_path / "work" / "experiments").mkdir(parents=True)
     (tmp_path / "work" / "experiments" / "mine.yaml").write_text("# @package _global_\nname: my own\n")
     for experiment, expected in (("demo", "name: demo"), ("mine", "name: my own")):

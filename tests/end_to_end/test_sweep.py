@@ -121,7 +121,8 @@ def test_models_and_the_sweep_can_be_compared(swept: Swept) -> None:
 def test_the_winner_is_registered_as_challenger_and_the_screen_says_what_to_type(swept: Swept) -> None:
     model = swept.place.client.get_registered_model("tiny")
     assert {alias: int(version) for alias, version in model.aliases.items()} == {"challenger": 1}
-    for words in ("Registered: tiny version 1", "wellai-exp promote tiny", "wellai-exp ui", "propose", "Leaderboard"):
+    commands = ("wellai-exp export models:/tiny@challenger", "wellai-exp promote tiny", "wellai-exp ui")
+    for words in ("Registered: tiny version 1", *commands, "propose", "Leaderboard"):
         assert words in swept.output
 
 

@@ -147,7 +147,7 @@ def test_tensorflow_js_gets_a_graph_of_operations_that_it_knows(served: Served, 
     assert list(whole["signature"]["outputs"]) == ["probabilities"]
     weights = {weight["name"]: weight for group in whole["weightsManifest"] for weight in group["weights"]}
     fused = [node for node in whole["modelTopology"]["node"] if node["op"] == "_FusedConv2D"]
-    assert len(fused) == 2
+    assert fused
     assert all(len(weights[node["input"][2]]["shape"]) == 1 for node in fused)
     assert {weight["quantization"]["dtype"] for weight in weights.values() if "quantization" in weight} == {"uint8"}
 

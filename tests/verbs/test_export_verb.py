@@ -14,7 +14,7 @@ import pytest
 from tracking_stores import tracking_in
 
 from wellai_exp.cli import main
-from wellai_exp.data import ImageFolder, Split, build_manifest, keep_manifest
+from wellai_exp.data import ImageFolder, ImageReader, Split, build_manifest, keep_manifest
 from wellai_exp.evaluation import save_evaluation
 from wellai_exp.export import read_bundle
 from wellai_exp.tracking import Registry, Tracker
@@ -68,8 +68,7 @@ class Place:
         facts["settings"] = {"backbone": "SmallConvNet", "backbone.size": SIZE}  # type: ignore[assignment]
         with self.tracker.run("made") as run:
             uri = self.tracker.log_model(run, model, class_names=NAMES, size=SIZE, metadata=facts)
-            images = [cv2.imdecode(np.fromfile(file, np.uint8), 1)[:, :, ::-1] for file in self.test_files]
-            pixels = np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for image in images])
+            pixels = np.concatenate(list(ImageReader(self.test_files, SIZE, "stretch")))
             evaluation = evaluation_of(self.manifest, np.asarray(model(pixels.astype(np.float32))))
             kept = folder / "predictions.parquet"
             save_evaluation(evaluation, kept)

@@ -36,6 +36,7 @@ _GROUPS_OF: dict[str, tuple[str, ...]] = {
     "promote": ("promotion", "runtime"),
     "report": (),
     "rollback": (),
+    "serve": (),
     "ui": (),
 }
 _OF_ONE_VERB = ("cleaning", "parity", "promotion", "target")

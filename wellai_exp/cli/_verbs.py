@@ -181,6 +181,12 @@ VERBS: dict[str, Verb] = {
         positional="model",
         flags={"--reason": "reason"},
     ),
+    "serve": Verb(
+        "serve a bundle's live page to a browser on this machine: webcam, pictures and videos, nothing leaves it",
+        ("wellai-exp serve mlruns/bundles/demo-3", "wellai-exp serve mlruns/bundles/demo-3 --port 8001"),
+        positional="bundle",
+        flags={"--port": "port"},
+    ),
     "ui": Verb(
         "open MLflow's pages on this machine over the right store",
         ("wellai-exp ui", "wellai-exp ui --port 5001"),

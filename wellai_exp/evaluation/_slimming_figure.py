@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEAST_SPAN = 0.03
+_MARKERS = "osD^v"
 _COLUMNS = ("artifact", "format", "size_mb", "latency_ms", "quality", "fit")
 _AXES = (("size_mb", "Size on disk (MB, less is better)"), ("latency_ms", "Latency (ms a frame here, less is better)"))
 
@@ -64,10 +66,10 @@ def _panel(axes: Axes, known: pd.DataFrame, column: str, colours: dict[str, str]
 
     axes.set_xscale("log")
     axes.margins(x=0.18)
-    for name, colour in colours.items():
+    for (name, colour), marker in zip(colours.items(), cycle(_MARKERS), strict=False):
         rows: pd.DataFrame = known.loc[(known["format"] == name) & known["fit"].astype(bool)]
         if not rows.empty:
-            axes.plot(rows[column], rows["quality"], "o", color=colour, mec="white", ms=8, label=name, zorder=3)
+            axes.plot(rows[column], rows["quality"], marker, color=colour, mec="white", ms=8, label=name, zorder=3)
     unfit: pd.DataFrame = known.loc[~known["fit"].astype(bool)]
     if not unfit.empty:
         axes.plot(unfit[column], unfit["quality"], "x", color=VERMILION, ms=8, mew=2, label="unfit", zorder=4)

@@ -175,7 +175,7 @@ def read_bundle(folder: Path) -> Bundle:
         Where the folder is no bundle, a file is missing, was changed or was added.
     """
     folder = folder.expanduser().absolute()
-    sums = _sums(folder)
+    sums = file_sums(folder)
     found = set(_files(folder))
     for name in sorted(found | set(sums)):
         if name not in found:
@@ -199,7 +199,14 @@ def _files(folder: Path) -> Iterator[str]:
                 yield name
 
 
-def _sums(folder: Path) -> dict[str, str]:
+def file_sums(folder: Path) -> dict[str, str]:
+    """Give the SHA-256 of each file that was sealed into a bundle, by its name relative to it.
+
+    Raises
+    ------
+    StoreError
+        Where the folder is no bundle.
+    """
     try:
         lines = (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -42,12 +42,15 @@ class Loaded:
         of shape ``(1, c)``.
     size_mb : float
         What would be shipped, in 10⁶ bytes.
+    time_frame : callable
+        Gives the milliseconds that one such frame takes in the runtime.
     close : callable
         Frees what it holds.
     """
 
     classify: Callable[[Array], Array]
     size_mb: float
+    time_frame: Callable[[Array], float]
     close: Callable[[], object] = lambda: None
 
     def __enter__(self) -> Self:
@@ -162,7 +165,7 @@ class Runtime(ABC):
             opened, size_mb = self._converted(model, Path(stack.enter_context(tempfile.TemporaryDirectory())))
             stack.callback(opened.close)
             self._compare(model, opened)
-            return Loaded(opened.classify_frame, size_mb, stack.pop_all().close)
+            return Loaded(opened.classify_frame, size_mb, opened.time_frame, stack.pop_all().close)
 
     def _converted(self, model: Any, folder: Path) -> tuple[Opened, float]:
         """Write the network into a folder as this runtime's target, open it, and give what it weighs in 10⁶ bytes."""

@@ -70,8 +70,8 @@ def readable_rows(rows: pd.DataFrame) -> pd.DataFrame:
 
 def artifacts_table(rows: pd.DataFrame, title: str) -> Table:
     """Give the same for the terminal, two lines an artifact, so that 80 columns hold it."""
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("artifact", "MB", "ms", "largest\ndifference", "top-1", "accuracy\n(points)", "AUC-PR\n(points)"):
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("artifact", "MB", "ms", "largest\ngap", "top-1", "accuracy\n(points)", "AUC-PR\n(points)"):
         table.add_column(heading, justify="left" if heading == "artifact" else "right", no_wrap=True)
     for row in rows.to_dict("records"):
         verdict = next(style for text, style in _VERDICTS.values() if text == row["verdict"])

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from wellai_exp.config import build
 from wellai_exp.errors import SettingError, TrialFailed
-from wellai_exp.export import SUMS_FILE, Artifact, Bundle, Runtime, read_bundle
+from wellai_exp.export import SUMS_FILE, Artifact, BrowserRuntime, Bundle, Runtime, read_bundle
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.verbs._numbers import real_number
 from wellai_exp.verbs._runtimes import runtime_named, runtime_names
@@ -108,7 +108,7 @@ def _reader_of(artifact: Artifact) -> Runtime:
     readers = [each for each in map(runtime_named, runtime_names()) if each.format == artifact.format]
     if not readers:
         raise SettingError("artifact", artifact.name, f"no runtime here reads {artifact.format}", "choose another one")
-    return next((each for each in readers if not each.name.endswith("js")), readers[0])
+    return next((each for each in readers if not isinstance(each, BrowserRuntime)), readers[0])
 
 
 @contextmanager

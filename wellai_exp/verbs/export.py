@@ -16,15 +16,17 @@ from rich.progress import Progress
 from rich.text import Text
 
 from wellai_exp.config import build
-from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.errors import SettingError, StoreError, TrialFailed
 from wellai_exp.evaluation import slimming_figure
 from wellai_exp.export import (
     Artifact,
     Bundle,
     ParityRules,
     Reference,
+    Runtime,
     Served,
     Target,
+    add_page,
     all_runtimes,
     at_size,
     check_artifact,
@@ -61,9 +63,10 @@ def run(cfg: DictConfig) -> None:
     with fresh_bundle(place, "out") as folder:
         thresholds, rows = known.thresholds(len(ref.class_names), precision)
         bundle = _bundle(folder, ref, images, thresholds, rows)
-        maker = Maker(folder, ref, model, images, rules, seed)
+        maker = Maker(folder, ref, model, images, rules, seed, all_runtimes(store))
         with Progress(console=console) as shown:
             bundle = maker.make(bundle, targets, list(dict.fromkeys(sizes)), shown)
+        bundle = _with_page(bundle, store)
         write_notes(folder, bundle, licence_notes(ref, str(cfg.card.licence or "")))
         picture = slimming_figure(_for_picture(bundle), _METRIC, maker.keras_score)
         picture.savefig(folder / PICTURE, bbox_inches="tight")
@@ -94,6 +97,8 @@ class Maker:
         What an artifact must reach.
     seed : int
         Of the intervals.
+    runtimes : sequence of Runtime
+        Those that it may be run in.
     """
 
     folder: Path
@@ -102,6 +107,7 @@ class Maker:
     images: ExportImages
     rules: ParityRules
     seed: int
+    runtimes: Sequence[Runtime]
 
     def __post_init__(self) -> None:
         self.references: dict[int, Reference] = {}
@@ -144,7 +150,7 @@ class Maker:
         except TrialFailed as failed:
             return _sentence(failed)
         artifact = Artifact(name, target.format, relative, served.size, megabytes)
-        return check_artifact(artifact, self.folder, target.weights, all_runtimes(), reference, self.rules)
+        return check_artifact(artifact, self.folder, target.weights, self.runtimes, reference, self.rules)
 
     def _photographs(self, size: int) -> Any:
         if self.images.manifest is None:
@@ -222,6 +228,16 @@ def _bundle(
         datetime.now(UTC).isoformat(timespec="seconds"),
         rows,
     )
+
+
+def _with_page(bundle: Bundle, store: Path) -> Bundle:
+    """Add the live page; where its libraries cannot be had, the rest is a bundle all the same."""
+    try:
+        add_page(bundle.folder, store)
+    except StoreError as error:
+        said = str(error)
+        return replace(bundle, missing={**bundle.missing, "page": f"{said[:1].upper()}{said[1:]}"})
+    return bundle
 
 
 def _for_picture(bundle: Bundle) -> Any:
