@@ -177,6 +177,9 @@ def test_a_registered_model_and_a_file_answer_as_the_bundle_does(predict: Predic
     assert models == converted
     for one, other in zip(records(bundles), records(models), strict=True):
         assert one["top"] == other["top"]
+        # No predictions of it are kept that thresholds could be chosen on.
+        assert other["sure"] is None
+        assert other["label"] == other["top"][0]["label"]
 
 
 def test_a_changed_byte_is_refused(predict: Predict, tmp_path: Path) -> None:
@@ -194,6 +197,7 @@ def test_a_changed_byte_is_refused(predict: Predict, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["format=xml", "x"], "format=xml: there is no such format; set format to one of table, jsonl, csv"),
+        (["precision=2", "x", "model=demo"], "precision=2.0: it must be above 0 and at most 1"),
         (["top=0", "x"], "top=0: it must be at least 1"),
         (["every=-1", "x"], "every=-1: it must be at least 0"),
         (["every=often", "x"], "every=often: it must be a number"),

@@ -124,7 +124,7 @@ def test_where_nothing_can_be_measured_each_reason_is_told(
     bundle = read_bundle(folder)
     (folder / bundle.artifacts[0].path).write_bytes(b"TFL3 and then nothing")
     seal_bundle(bundle)
-    status, shown, said = benchmark(f"video={film}", "seconds=0.1")
+    status, shown, said = benchmark(f"video={film}", "seconds=0.1", "runtimes=[litert]")
     assert status == 1
     assert "tflite_float32 in litert: litert cannot open" in shown
     assert "nothing could be measured" in said

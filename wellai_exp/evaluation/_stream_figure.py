@@ -60,7 +60,7 @@ def stream_figure(
         right.barh(places, 100 * np.asarray(dropped), height=0.55, color=ORANGE)
         for place, share in zip(places, dropped, strict=True):
             right.annotate(f"{100 * share:.1f}", (100 * share, place), (4, 0), textcoords="offset points", va="center")
-        right.set(xlim=(0, 115), xticks=[0, 50, 100])
+        right.set(xlim=(0, 130), xticks=[0, 50, 100])
         right.set_xlabel("frames dropped (%)")
         left.set_yticks(places, names)
         left.set_ylim(len(names) - 0.5, -0.5)

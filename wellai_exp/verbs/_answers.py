@@ -61,7 +61,7 @@ class Seen:
         """Read a row of probabilities [c]; of equal ones the class that comes first is first."""
         order = np.argsort(-probabilities, kind="stable")[:n]
         top = tuple((class_names[index], float(probabilities[index])) for index in order)
-        least = thresholds[order[0]] if thresholds else None
+        least = thresholds[order[0]]
         return cls(picture, top, None if least is None else bool(top[0][1] >= least))
 
 

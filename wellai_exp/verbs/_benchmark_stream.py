@@ -27,7 +27,7 @@ from wellai_exp.config import build
 from wellai_exp.data import build_manifest, read_video
 from wellai_exp.errors import SettingError, TrialFailed
 from wellai_exp.evaluation import stream_figure
-from wellai_exp.export import SUMS_FILE, Artifact, Bundle, Runtime, read_bundle
+from wellai_exp.export import SUMS_FILE, Artifact, BrowserRuntime, Bundle, Runtime, read_bundle
 from wellai_exp.paths import ensure_dir, sha256_of
 from wellai_exp.seeding import generator
 from wellai_exp.tracking import Run
@@ -39,6 +39,10 @@ from wellai_exp.verbs._screen import Speaker
 from wellai_exp.verbs._workbench import open_tracker
 
 _PICTURES = 60
+_IN_A_BROWSER = (
+    "In a browser, infer is what the page computes; wait, and so FPS and latency, hold the way of each frame from this "
+    "process to the page and back too, which a page that has the camera itself does not go."
+)
 _HEADINGS = (
     *("FPS", "dropped", "latency p50 (ms)", "p95", "p99"),
     *("decode", "prepare", "infer", "wait", "memory (MB)", "load (s)", "size (MB)"),
@@ -128,6 +132,8 @@ def stream_benchmark(cfg: DictConfig) -> None:
             highlight=False,
             soft_wrap=True,
         )
+        if any(row.result and isinstance(row.runtime, BrowserRuntime) for row in rows):
+            console.print(_IN_A_BROWSER, highlight=False, soft_wrap=True)
         if not any(row.result for row in rows):
             raise SettingError("runtimes", ",".join(sorted({row.runtime.name for row in rows})),
                 "nothing could be measured, see above", "name others")  # fmt: skip

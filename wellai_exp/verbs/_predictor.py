@@ -14,8 +14,9 @@ from omegaconf import DictConfig
 
 from wellai_exp.config import build
 from wellai_exp.errors import SettingError, TrialFailed
-from wellai_exp.export import SUMS_FILE, Artifact, Bundle, Runtime, read_bundle
+from wellai_exp.export import SUMS_FILE, Artifact, BrowserRuntime, Bundle, Runtime, read_bundle
 from wellai_exp.runtime import prepare_tensorflow
+from wellai_exp.verbs._numbers import real_number
 from wellai_exp.verbs._runtimes import runtime_named, runtime_names
 
 # Of artifacts that give what Keras gives: the one that is ready soonest first.
@@ -33,7 +34,7 @@ class Predictor:
     class_names : tuple of str, length c
         Label of each.
     thresholds : tuple of float or None, length c
-        From which probability on a class counts as seen; empty where none is known.
+        From which probability on a class counts as seen; None where none is known.
     size : int
         Side of the square, in pixels.
     resize : str
@@ -107,7 +108,7 @@ def _reader_of(artifact: Artifact) -> Runtime:
     readers = [each for each in map(runtime_named, runtime_names()) if each.format == artifact.format]
     if not readers:
         raise SettingError("artifact", artifact.name, f"no runtime here reads {artifact.format}", "choose another one")
-    return next((each for each in readers if not each.name.endswith("js")), readers[0])
+    return next((each for each in readers if not isinstance(each, BrowserRuntime)), readers[0])
 
 
 @contextmanager
@@ -115,16 +116,23 @@ def _of_model(cfg: DictConfig, runtime: Runtime | None) -> Iterator[Predictor]:
     # A bundle needs none of these, which take seconds to import.
     from wellai_exp.tracking import Registry, load
     from wellai_exp.verbs._evidence import Subject
+    from wellai_exp.verbs._export_card import Known
     from wellai_exp.verbs._workbench import open_tracker
 
-    ref = Registry(open_tracker(cfg).tracking).resolve(str(cfg.model))
+    precision = real_number("precision", cfg.precision, "set precision=0.9")
+    if not 0 < precision <= 1:
+        raise SettingError("precision", precision, "it must be above 0 and at most 1", "set precision=0.9")
+    tracker = open_tracker(cfg)
+    ref = Registry(tracker.tracking).resolve(str(cfg.model))
+    # As a bundle of it would have them.
+    thresholds, _ = Known.of(tracker, ref).thresholds(len(ref.class_names), precision)
     resize = str(ref.metadata.get("resize", "stretch"))
     if runtime is not None:
         runtime.prepare()
     prepare_tensorflow()
     model = load(ref)
     if runtime is None or runtime.format == "keras":
-        yield Predictor(Subject(model, ref.size, resize).predict, ref.class_names, (), ref.size, resize)
+        yield Predictor(Subject(model, ref.size, resize).predict, ref.class_names, thresholds, ref.size, resize)
         return
     try:
         loaded = runtime.load(model)
@@ -135,4 +143,4 @@ def _of_model(cfg: DictConfig, runtime: Runtime | None) -> Iterator[Predictor]:
         def classify(images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
             return np.concatenate([loaded.classify(image[None].astype(np.float32)) for image in images])
 
-        yield Predictor(classify, ref.class_names, (), ref.size, resize)
+        yield Predictor(classify, ref.class_names, thresholds, ref.size, resize)
