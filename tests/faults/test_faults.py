@@ -42,7 +42,7 @@ def note(record: Record, fault: str, times: int, seconds: float | None = None) -
 class Attacker(threading.Thread):
     """Does something to random workers of a crew, one after another."""
 
-    def __init__(self, times: int, seed: int, attack: Callable[[Crew, int], None]) -> None:
+    def __init__(self, times: int, seed: int, attack: Callable[[Crew, int], bool]) -> None:
         super().__init__(daemon=True)
         self.times = times
         self._chance = random.Random(seed)
@@ -68,12 +68,21 @@ class Attacker(threading.Thread):
             at_work = [member for member in list(self._crew.members) if member.underway is not None]
             if len(at_work) < 2:
                 continue  # so that the sweep goes on and no trial is hit three times
-            self._attack(self._crew, self._chance.choice(at_work).post.pid)
-            self.done += 1
+            self.done += self._attack(self._crew, self._chance.choice(at_work).post.pid)
 
 
-def kill(_crew: Crew, process: int) -> None:
-    os.kill(process, signal.SIGKILL)
+class Killer:
+    """Kills workers, each once: one that was killed stays a member until its parent looks."""
+
+    def __init__(self) -> None:
+        self._killed: set[int] = set()
+
+    def __call__(self, _crew: Crew, process: int) -> bool:
+        fresh = process not in self._killed
+        if fresh:
+            os.kill(process, signal.SIGKILL)
+            self._killed.add(process)
+        return fresh
 
 
 @pytest.mark.slow
@@ -81,7 +90,7 @@ def kill(_crew: Crew, process: int) -> None:
 def test_workers_are_killed_at_random(tmp_path: Path, record_property: Record) -> None:
     left, seed = FAULTS, 0
     while left > 0:
-        attacker = Attacker(min(left, 10), seed, kill)
+        attacker = Attacker(min(left, 10), seed, Killer())
         sweep = make_sweep(tmp_path / str(seed), 16 + 8 * attacker.times, workers=4, seconds=0.1)
         sweep.run(lambda: None, attacker.watch)
         struck_now = attacker.stop()
@@ -144,8 +153,10 @@ class Freezer:
         self.slowest = 0.0
         self.lived: list[bool] = []
 
-    def __call__(self, crew: Crew, process: int) -> None:
-        member = next(member for member in crew.members if member.post.pid == process)
+    def __call__(self, crew: Crew, process: int) -> bool:
+        member = next((member for member in list(crew.members) if member.post.pid == process), None)
+        if member is None:
+            return False
         os.kill(process, signal.SIGSTOP)
         begun = time.monotonic()
         while not member.given_up and time.monotonic() - begun < self._grace + SECONDS_TO_RECOVER:
@@ -156,6 +167,7 @@ class Freezer:
         while member.given_up and time.monotonic() - begun < 60:
             time.sleep(0.02)
         self.lived.append(not member.given_up and psutil.pid_exists(process))
+        return True
 
 
 @pytest.mark.slow
