@@ -1,6 +1,6 @@
 """Faults at random and at named places, and the invariants after each; a table of them is printed at the end.
 
-Fast: each kind once or a few times. Slow: as often as ``WELLAI_FAULTS`` says, 20 unless it is set.
+Fast: some of them once. Slow: each as often as ``WELLAI_FAULTS`` says, 20 times unless it is set.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 import struck
-from sweeps import check, completed, make_sweep, start, trials_of
+from sweeps import check, completed, make_sweep, runs_of, start, trials_of
 
 from wellai_exp import milestones
 from wellai_exp.compute import Crew
@@ -30,8 +31,7 @@ FAULTS = int(os.environ.get("WELLAI_FAULTS", "20"))
 SECONDS_TO_RECOVER = 10.0
 Record = Callable[[str, object], None]
 
-often = pytest.mark.parametrize("times", [2, pytest.param(FAULTS, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-slow = [pytest.mark.slow, pytest.mark.timeout(3600)]
+slow = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 
 def note(record: Record, fault: str, times: int, seconds: float | None = None) -> None:
@@ -42,12 +42,13 @@ def note(record: Record, fault: str, times: int, seconds: float | None = None) -
 class Attacker(threading.Thread):
     """Does something to random workers of a crew, one after another."""
 
-    def __init__(self, times: int, seed: int, attack: Callable[[Crew, int], None]) -> None:
+    def __init__(self, times: int, seed: int, attack: Callable[[Crew, int], bool]) -> None:
         super().__init__(daemon=True)
-        self._times = times
+        self.times = times
         self._chance = random.Random(seed)
         self._attack = attack
         self._crew: Crew | None = None
+        self._over = threading.Event()
         self.done = 0
 
     def watch(self, crew: Crew) -> None:
@@ -55,112 +56,136 @@ class Attacker(threading.Thread):
         self._crew = crew
         self.start()
 
+    def stop(self) -> int:
+        """End; gives how often it has struck."""
+        self._over.set()
+        self.join()
+        return self.done
+
     def run(self) -> None:
         assert self._crew is not None
-        while self.done < self._times:
-            time.sleep(self._chance.uniform(0.05, 0.5))
+        while self.done < self.times and not self._over.wait(self._chance.uniform(0.05, 0.5)):
             at_work = [member for member in list(self._crew.members) if member.underway is not None]
             if len(at_work) < 2:
                 continue  # so that the sweep goes on and no trial is hit three times
-            self._attack(self._crew, self._chance.choice(at_work).post.pid)
-            self.done += 1
+            self.done += self._attack(self._crew, self._chance.choice(at_work).post.pid)
 
 
-def kill(_crew: Crew, process: int) -> None:
-    os.kill(process, signal.SIGKILL)
+class Killer:
+    """Kills workers, each once: one that was killed stays a member until its parent looks."""
+
+    def __init__(self) -> None:
+        self._killed: set[int] = set()
+
+    def __call__(self, _crew: Crew, process: int) -> bool:
+        fresh = process not in self._killed
+        if fresh:
+            os.kill(process, signal.SIGKILL)
+            self._killed.add(process)
+        return fresh
 
 
-@often
-def test_workers_are_killed_at_random(tmp_path: Path, times: int, record_property: Record) -> None:
-    left, seed = times, 0
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_workers_are_killed_at_random(tmp_path: Path, record_property: Record) -> None:
+    left, seed = FAULTS, 0
     while left > 0:
-        attacker = Attacker(min(left, 10), seed, kill)
-        sweep = make_sweep(tmp_path / str(seed), 16 + 8 * attacker._times, workers=2 if times < 10 else 4, seconds=0.1)
+        attacker = Attacker(min(left, 10), seed, Killer())
+        sweep = make_sweep(tmp_path / str(seed), 16 + 8 * attacker.times, workers=4, seconds=0.1)
         sweep.run(lambda: None, attacker.watch)
+        struck_now = attacker.stop()
         check(sweep)
-        assert attacker.done > 0
-        left -= attacker.done
+        assert struck_now > 0
+        left -= struck_now
         seed += 1
-    note(record_property, "kill -9 of a random worker", times)
+    note(record_property, "kill -9 of a random worker among 4", FAULTS)
 
 
 PLACES = (milestones.BEFORE_RUN, struck.COMMITTING, milestones.TOLD)
+EARLY = (milestones.BEFORE_FIRST_BEAT, milestones.LOCK_HELD)
 
 
-@pytest.mark.parametrize(
-    ("place", "times"),
-    [*((place, 1) for place in PLACES), *(pytest.param(place, FAULTS, marks=slow) for place in PLACES)],
-)
+def strike_a_sweep(
+    folder: Path, blows: Mapping[str, int], seed: int, apart: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run a sweep whose workers die at named places, and hold it to the invariants."""
+    total = sum(blows.values())
+    for place, times in blows.items():
+        for name, value in struck.prepare(folder / "blows", place, times, seed, apart).items():
+            monkeypatch.setenv(name, value)
+    sweep = make_sweep(folder / "store", 6 + 6 * total)
+    sweep.run(lambda: None)
+    check(sweep)
+    assert struck.left(folder / "blows") == 0
+
+
+def test_workers_are_killed_once_at_each_named_place(
+    tmp_path: Path, record_property: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blows = dict.fromkeys((*PLACES, milestones.LOCK_HELD), 1)
+    strike_a_sweep(tmp_path, blows, 0, 1, monkeypatch)
+    note(record_property, "kill -9 at named places", len(blows))
+
+
+@pytest.mark.parametrize("place", [pytest.param(place, marks=slow) for place in PLACES])
 def test_workers_are_killed_at_a_named_place(
-    tmp_path: Path, place: str, times: int, record_property: Record, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: str, record_property: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, seed = times, 0
-    while left > 0:
-        blows, folder = min(left, 5), tmp_path / f"blows-{seed}"
-        for name, value in struck.prepare(folder, place, blows, seed).items():
-            monkeypatch.setenv(name, value)
-        sweep = make_sweep(tmp_path / str(seed), 6 + 6 * blows)
-        sweep.run(lambda: None)
-        check(sweep)
-        assert struck.left(folder) == 0
-        left -= blows
-        seed += 1
-    note(record_property, f"kill -9 {place}", times)
+    for seed, begun in enumerate(range(0, FAULTS, 5)):
+        strike_a_sweep(tmp_path / str(seed), {place: min(5, FAULTS - begun)}, seed, 4, monkeypatch)
+    note(record_property, f"kill -9 {place}", FAULTS)
 
 
-@pytest.mark.parametrize(
-    ("place", "times"),
-    [
-        *((place, 1) for place in (milestones.BEFORE_FIRST_BEAT, milestones.LOCK_HELD)),
-        *(pytest.param(place, FAULTS, marks=slow) for place in (milestones.BEFORE_FIRST_BEAT, milestones.LOCK_HELD)),
-    ],
-)
+@pytest.mark.parametrize("place", [pytest.param(place, marks=slow) for place in EARLY])
 def test_workers_are_killed_before_they_are_ready(
-    tmp_path: Path, place: str, times: int, record_property: Record, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: str, record_property: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for seed in range(times):
-        folder = tmp_path / f"blows-{seed}"
-        for name, value in struck.prepare(folder, place, 1, seed, apart=1).items():
-            monkeypatch.setenv(name, value)
-        sweep = make_sweep(tmp_path / str(seed), 6)
-        sweep.run(lambda: None)
-        check(sweep)
-        assert struck.left(folder) == 0
-    note(record_property, f"kill -9 {place}", times)
+    for seed in range(FAULTS):
+        strike_a_sweep(tmp_path / str(seed), {place: 1}, seed, 1, monkeypatch)
+    note(record_property, f"kill -9 {place}", FAULTS)
 
 
-@often
-def test_workers_are_stopped_beyond_the_grace_period_and_woken(
-    tmp_path: Path, times: int, record_property: Record
-) -> None:
-    grace, slowest = 2.0, [0.0]
+class Freezer:
+    """Stops workers until their trial is another's, wakes them, and sees whether they live on."""
 
-    def freeze(crew: Crew, process: int) -> None:
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self.slowest = 0.0
+        self.lived: list[bool] = []
+
+    def __call__(self, crew: Crew, process: int) -> bool:
+        member = next((member for member in list(crew.members) if member.post.pid == process), None)
+        if member is None:
+            return False
         os.kill(process, signal.SIGSTOP)
         begun = time.monotonic()
-        member = next(member for member in crew.members if member.post.pid == process)
-        while not member.given_up and time.monotonic() - begun < grace + SECONDS_TO_RECOVER:
+        while not member.given_up and time.monotonic() - begun < self._grace + SECONDS_TO_RECOVER:
             time.sleep(0.02)
-        slowest[0] = max(slowest[0], time.monotonic() - begun)
+        self.slowest = max(self.slowest, time.monotonic() - begun)
         time.sleep(1.0)
         os.kill(process, signal.SIGCONT)
         while member.given_up and time.monotonic() - begun < 60:
             time.sleep(0.02)
-        lived.append(psutil.pid_exists(process) and member in crew.members)
+        self.lived.append(not member.given_up and psutil.pid_exists(process))
+        return True
 
-    left, seed = times, 0
-    while left > 0:
-        lived: list[bool] = []
-        attacker = Attacker(min(left, 4), seed, freeze)
-        sweep = make_sweep(tmp_path / str(seed), 60 * attacker._times, seconds=0.2, grace=grace)
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_workers_are_stopped_beyond_the_grace_period_and_woken(tmp_path: Path, record_property: Record) -> None:
+    grace = 2.0
+    freezer = Freezer(grace)
+    seed = 0
+    while len(freezer.lived) < FAULTS:
+        attacker = Attacker(min(FAULTS - len(freezer.lived), 4), seed, freezer)
+        sweep = make_sweep(tmp_path / str(seed), 60 * attacker.times, seconds=0.2, grace=grace)
         sweep.run(lambda: None, attacker.watch)
+        assert attacker.stop() > 0
         check(sweep)
-        assert lived
-        assert all(lived)
-        assert slowest[0] <= grace + SECONDS_TO_RECOVER
-        left -= len(lived)
         seed += 1
-    note(record_property, "SIGSTOP beyond the grace period, then SIGCONT", times, slowest[0])
+    assert all(freezer.lived)
+    assert freezer.slowest <= grace + SECONDS_TO_RECOVER
+    note(record_property, "SIGSTOP beyond the grace period, then SIGCONT", FAULTS, freezer.slowest)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
@@ -170,22 +195,21 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.02)
 
 
-def complete_in(database: Path) -> int:
-    """Count complete trials without Optuna, which would want a moment to open the file."""
-    if not database.exists():
+def count_in(store: Path, state: str) -> int:
+    """Count a study's trials without Optuna, which would make the file where there is none yet."""
+    if not (store / "study.db").exists():
         return 0
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            return int(connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
+    with closing(sqlite3.connect(f"file:{store / 'study.db'}?mode=ro", uri=True)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM trials WHERE state = ?", [state]).fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
 
 
 @pytest.mark.parametrize(
     ("number", "times"),
     [
         (signal.SIGKILL, 1),
-        (signal.SIGTERM, 1),
         *(pytest.param(number, FAULTS, marks=slow) for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)),
     ],
 )
@@ -200,7 +224,7 @@ def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
         before: dict[int, float] = {}
         for _ in range(stops):
             process = start(store, sweep.search.n_trials, 2, 0.1, {})
-            wait_for(lambda: complete_in(store / "study.db") > len(before) or process.poll() is not None)  # noqa: B023
+            wait_for(lambda: count_in(store, "COMPLETE") > len(before) or process.poll() is not None)  # noqa: B023
             time.sleep(chance.uniform(0.0, 0.3))
             workers = psutil.Process(process.pid).children()
             begun = time.monotonic()
@@ -210,11 +234,13 @@ def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
             assert len(psutil.wait_procs(workers, timeout=SECONDS_TO_RECOVER)[1]) == 0
             if number != signal.SIGKILL:
                 assert all(trial.state.name != "RUNNING" for trial in trials_of(sweep))
+                assert all(run.info.status != "RUNNING" for run in runs_of(sweep))
             assert before.items() <= completed(sweep).items()
             before = completed(sweep)
             done += 1
         process = start(store, sweep.search.n_trials, 2, 0.0, {})
-        assert process.wait(300) == 0, process.stderr
+        _, said = process.communicate(timeout=600)
+        assert process.returncode == 0, said
         check(sweep, before)
         seed += 1
     if number != signal.SIGKILL:
@@ -222,37 +248,22 @@ def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
     note(record_property, f"{number.name} to the parent", times, slowest)
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, 4, 2, 60.0, {})
-    wait_for(lambda: bool(trials_of_running(tmp_path)))
+    wait_for(lambda: count_in(tmp_path, "RUNNING") > 0)
     process.send_signal(signal.SIGTERM)
     time.sleep(0.4)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 128 + signal.SIGTERM
-    assert process.stderr is not None
-
-
-def trials_of_running(store: Path) -> int:
-    """Count running trials."""
-    if not (store / "study.db").exists():
-        return 0
-    with closing(sqlite3.connect(f"file:{store / 'study.db'}?mode=ro", uri=True)) as connection:
-        try:
-            return int(connection.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0])
-        except sqlite3.OperationalError:
-            return 0
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"stopped at once" in said
 
 
 def begin_in(folder: Path, index: int) -> int:
     """Open study and tracking in a folder that others open at the same moment, and do a trial."""
-    from dataclasses import replace
-
-    from wellai_exp.search import Study
-
-    sweep = make_sweep(folder, 1, workers=1)
-    sweep = replace(sweep, name=f"instant-{index}")
-    study: Study = sweep.run(lambda: None)
-    return 0 if study.finished == 1 else 1
+    sweep = replace(make_sweep(folder, 1, workers=1), name=f"instant-{index}")
+    return 0 if sweep.run(lambda: None).finished == 1 else 1
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(max(FAULTS, 50), marks=slow)])

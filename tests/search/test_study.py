@@ -184,6 +184,21 @@ def test_a_damaged_study_file_is_one_sentence(tmp_path: Path) -> None:
         run(make_study(tmp_path))
 
 
+def test_a_grid_ends_when_every_combination_was_tried(tmp_path: Path) -> None:
+    search = Search(sampler=optuna.samplers.BruteForceSampler, n_trials=9)
+    space = Space({"a": Choice(("x", "y", "z")), "c": Choice(("1", "2"))}, nothing, {})
+
+    def constant(_proposal: Proposal, _report: Report) -> dict[str, float]:
+        return {"auc_pr_macro": 0.5}
+
+    for _ in range(2):
+        study = Study(search, space, "grid", tmp_path, seed=3)
+        run(study, constant)
+        table = study.trials()
+        assert len(table) == len(set(table["overrides"])) == 6
+        assert set(table["state"]) == {"COMPLETE"}
+
+
 def test_points_to_try_first_come_before_the_design(tmp_path: Path) -> None:
     search = Search(sampler=optuna.samplers.RandomSampler, n_trials=4)
     points: list[dict[str, object]] = [{"a": "z", "b": 0.25}, {"a": "y"}]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wellai_exp.compute._crew import Crew, Member, Settle
 
 # After the first signal; what has not ended by then is killed, and all of it must be over within ten.
-SECONDS_TO_LEAVE = 6.0
+SECONDS_TO_LEAVE = 5.0
 
 
 class Shift:
@@ -56,7 +56,7 @@ class Shift:
     def _wanted(self) -> int:
         """How many trials are still to be begun."""
         open_ones = sum(member.underway is not None and not member.underway.ended for member in self._crew.members)
-        return max(0, self._study.search.n_trials - self._study.finished - open_ones)
+        return max(0, self._study.left - open_ones)
 
     def _deal(self) -> None:
         """Give every free worker a proposal; they are made one after another, so that the total is met exactly."""

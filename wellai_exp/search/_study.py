@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _GOALS = "goals"
+_EXHAUSTED = "exhausted"
 
 
 class Failures:
@@ -221,6 +222,17 @@ class Study:
         """How many trials count towards the total; pruned and failed ones do."""
         return len(results.counted(self.study.get_trials(deepcopy=False)))
 
+    @property
+    def left(self) -> int:
+        """How many trials have still to end: up to the total, or those under way where every combination was tried."""
+        from optuna.trial import TrialState
+
+        missing = max(0, self.search.n_trials - self.finished)
+        if missing and self.study.user_attrs.get(_EXHAUSTED):
+            unended = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+            return min(missing, len(unended))
+        return missing
+
     def run(self, evaluate: Evaluate, finished: Callable[[], None]) -> None:
         """Evaluate proposals until the total is reached.
 
@@ -246,7 +258,7 @@ class Study:
             Where the goals name a metric that a trial does not have.
         """
         failures = Failures(self.search.max_failures)
-        while self.finished < self.search.n_trials:
+        while self.left:
             stopping.check()
             reason = self._step(evaluate)
             self._check_place()
@@ -274,7 +286,10 @@ class Study:
         trial.set_user_attr(OVERRIDES, overrides)
         attempt = int(trial.user_attrs.get(ATTEMPT, 1))
         proposal = Proposal(trial.number, tuple(overrides), attempt, time.perf_counter() - started)
-        return Underway(proposal, self.search, self.study, self._rivals or self.study, trial)
+        return Underway(proposal, self.search, self.study, self._rivals or self.study, trial, self._exhaust)
+
+    def _exhaust(self) -> None:
+        self.study.set_user_attr(_EXHAUSTED, True)
 
     def _step(self, evaluate: Evaluate) -> str:
         """Do one trial; gives why it failed, or an empty text."""

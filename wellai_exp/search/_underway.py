@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from wellai_exp.errors import TrialFailed, WellaiError
@@ -42,16 +42,25 @@ class Underway:
         The study as a pruner may see it.
     trial : optuna.Trial
         The trial.
+    exhausted : callable
+        Called where the sampler has nothing more to propose after this trial.
     """
 
     def __init__(
-        self, proposal: Proposal, search: Search, study: optuna.Study, rivals: optuna.Study, trial: optuna.Trial
+        self,
+        proposal: Proposal,
+        search: Search,
+        study: optuna.Study,
+        rivals: optuna.Study,
+        trial: optuna.Trial,
+        exhausted: Callable[[], None],
     ) -> None:
         self.proposal = proposal
         self._search = search
         self._study = study
         self._rivals = rivals
         self._trial = trial
+        self._exhausted = exhausted
         self._started = time.perf_counter()
 
     @property
@@ -103,7 +112,13 @@ class Underway:
             self._trial.set_constraint(name, excess)
 
     def _tell(self, state: optuna.trial.TrialState, values: list[float] | None = None) -> None:
-        self._study.tell(self._trial, values, state=state)
+        try:
+            self._study.tell(self._trial, values, state=state)
+        except RuntimeError as error:
+            # A sampler that has tried everything stops Optuna's own loop, which is not the one that runs here.
+            if "Study.stop" not in str(error) or not self.ended:
+                raise
+            self._exhausted()
 
     def finished(self, metrics: Mapping[str, float]) -> None:
         """Give the trial its value, once: what comes after that cannot take it away.
