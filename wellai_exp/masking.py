@@ -104,6 +104,8 @@ def _on_the_web(found: re.Match[str]) -> bool:
 
 def _secrets_in(name: str, value: str) -> set[str]:
     found = {value} if is_secret_name(name) else set()
+    found.update(named[2] for named in _NAMED.finditer(value))
+    found.update(issued[0] for issued in _ISSUED.finditer(value))
     for url in _IN_URL.finditer(value):
         user, password = url[1], url[2]
         if password is not None:

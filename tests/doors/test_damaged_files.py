@@ -260,9 +260,11 @@ def examine(case: Case, folder: Path, kind: str, seed: int, caplog: pytest.LogCa
     return "rebuilt" if caplog.records else "harmless"
 
 
-# A flipped bit of what a format does not use (the date of a zip entry) changes nothing that is read.
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CASES)
+# Another run's predictions are whole: the run knows the hash of its own (tests/promotion/test_gather.py).
+PAIRS = [(name, kind) for name in CASES for kind in KINDS if (name, kind) != ("predictions", "swap")]
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_no_damage_is_believed(name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ends = [examine(CASES[name], tmp_path / str(seed), kind, seed, caplog) for seed in SEEDS]
     assert ends.count("unchanged") == 0
