@@ -154,6 +154,10 @@ VERBS: dict[str, Verb] = {
         positional="model",
         flags={"--reason": "reason"},
     ),
+    "sync": Verb(
+        "bring to the tracking server what was kept on disk while it was away",
+        ("wellai-exp sync", "wellai-exp sync paths.store=elsewhere tracking.uri=http://tracking:5000"),
+    ),
     "ui": Verb(
         "open MLflow's pages on this machine over the right store",
         ("wellai-exp ui", "wellai-exp ui --port 5001"),

@@ -10,16 +10,16 @@ from urllib.parse import unquote, urlparse
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue
+from wellai_exp.tracking._courier import courier_of
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._reference import ModelRef, read_reference
+from wellai_exp.tracking._versions import MODEL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
     from wellai_exp.tracking._store import Tracking
-
-MODEL_TAG = "model_id"  # MLflow's SQL store does not keep a version's model id.
 
 
 class Resolver:
@@ -94,6 +94,15 @@ class Resolver:
                 # Renamed when complete: half a model would be refused by its checksum for ever.
                 fetched.rename(folder)
         return folder
+
+
+def resolve_here(tracking: Tracking, model: str) -> ModelRef | None:
+    """Find a model that this process has logged in a run which it still writes, without asking the server for it."""
+    logged_id = model_id(f"models:/{model.removeprefix('models:/')}")
+    if logged_id is None or not tracking.is_server:
+        return None
+    kept = courier_of(tracking).model(logged_id)
+    return None if kept is None else read_reference(kept[0], kept[1], logged_id, None, kept[2])
 
 
 def model_id(uri: str) -> str | None:

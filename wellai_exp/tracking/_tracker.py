@@ -6,17 +6,22 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wellai_exp import stopping
 from wellai_exp.errors import StoreError, WellaiError
 from wellai_exp.tracking._artifacts import fetch_artifact
-from wellai_exp.tracking._failures import told
-from wellai_exp.tracking._models import log_model
+from wellai_exp.tracking._courier import courier_of
+from wellai_exp.tracking._entries import PARENT_TAG, Writer, now
+from wellai_exp.tracking._failures import told, without_password
+from wellai_exp.tracking._models import save_model
 from wellai_exp.tracking._names import cut, legal_tags
+from wellai_exp.tracking._outbox import Outbox
+from wellai_exp.tracking._posted import Direct, Mail, Posted
+from wellai_exp.tracking._record import RunRecord, record_of
 from wellai_exp.tracking._run import ENDINGS, Run
 
 if TYPE_CHECKING:
@@ -27,22 +32,8 @@ if TYPE_CHECKING:
     from wellai_exp.tracking._store import Tracking
 
 EVALUATED_TAG = "wellai.model_sha256"  # Of the model that an evaluation run evaluated.
-_PARENT = "mlflow.parentRunId"
 _PAGE = 1_000
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What is known of a run in the store."""
-
-    id: str
-    experiment: str
-    """MLflow's id of the experiment that it belongs to."""
-    name: str
-    status: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
+_T = TypeVar("_T")
 
 
 class Tracker:
@@ -57,8 +48,10 @@ class Tracker:
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
 
-    def __reduce__(self) -> tuple[type[Tracker], tuple[Tracking]]:
-        return Tracker, (self.tracking,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A server that was prepared need not be there when a worker starts.
+        known = {"experiment_id": self.experiment_id} if self.tracking.is_server else {}
+        return Tracker, (self.tracking,), known
 
     @cached_property
     def experiment_id(self) -> str:
@@ -102,7 +95,7 @@ class Tracker:
         StoreError
             Where the run to be resumed does not exist, or the store cannot be written.
         """
-        run = self._start(name, parent, tags or {}, resume)
+        run, mail = self._start(name, parent, tags or {}, resume)
         try:
             with stopping.heeded():
                 yield run
@@ -112,27 +105,53 @@ class Tracker:
                 if not run.ended:
                     run.set_tags({"error": cut(f"{type(error).__name__}: {error}", 1_000)})
                     run.finish("FAILED" if isinstance(error, Exception) else "KILLED")
+                mail.close()
             raise
         if not run.ended:
             run.finish("FINISHED")
+        mail.close()
 
-    def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> Run:
-        client = self._client
-        if resume is None:
+    def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> tuple[Run, Mail]:
+        experiment, labels = self.experiment_id, _tags(tags, parent)
+        found = None if resume is None else self._resumable(resume)
+        mail = self._mail()
+        run = Run(self.tracking, mail)
+        try:
             with told(self.tracking.resolved_uri):
-                made = client.create_run(self.experiment_id, run_name=name[:250], tags=_tags(tags, parent))
-            return Run(self.tracking, client, made)
+                if found is None:
+                    facts = {"experiment": experiment, "name": name[:250], "tags": labels}
+                    mail.write("create", {**facts, "start": now(), "key": mail.key})
+                else:
+                    mail.know(found)
+                    mail.write("resume", {"run": found.id})
+                    run.set_tags(labels)
+        except BaseException:
+            with suppress(WellaiError):
+                if mail.begun:
+                    run.finish("KILLED")
+                mail.close()
+            raise
+        return run, mail
+
+    def _mail(self) -> Mail:
+        if not self.tracking.is_server:
+            return Direct(Writer(self.tracking, self._client))
+        courier = courier_of(self.tracking)
+        return Posted(courier, Outbox.make(courier.root, without_password(self.tracking.resolved_uri)))
+
+    def _resumable(self, run_id: str) -> RunRecord:
+        found = self._ask(lambda: self._client.get_run(run_id))
+        if found.info.experiment_id != self.experiment_id or found.info.lifecycle_stage != "active":
+            raise StoreError(
+                f"The run {run_id} cannot be continued: it was deleted, or it is not of the experiment "
+                f"{self.tracking.experiment}; start a new one."
+            )
+        return record_of(found)
+
+    def _ask(self, work: Callable[[], _T]) -> _T:
+        """Read from the store; from a server that is away, only an error, and soon."""
         with told(self.tracking.resolved_uri):
-            found = client.get_run(resume)
-            if found.info.experiment_id != self.experiment_id or found.info.lifecycle_stage != "active":
-                raise StoreError(
-                    f"The run {resume} cannot be continued: it was deleted, or it is not of the experiment "
-                    f"{self.tracking.experiment}; start a new one."
-                )
-            client.update_run(resume, status="RUNNING")
-        run = Run(self.tracking, client, found)
-        run.set_tags(_tags(tags, parent))
-        return run
+            return courier_of(self.tracking).ask(work) if self.tracking.is_server else work()
 
     def find_run(self, tags: Mapping[str, object], status: str | None = None) -> str | None:
         """Give the id of the newest run of this experiment that has all these tags, and this status if one is named."""
@@ -147,13 +166,12 @@ class Tracker:
 
     def children(self, parent_id: str) -> list[RunRecord]:
         """Give the runs nested under `parent_id`, oldest first, however many there are."""
-        found = self._search(f"tags.`{_PARENT}` = '{parent_id}'", "attributes.start_time ASC")
-        return [_record(run) for run in found]
+        return [record_of(run) for run in self._search(*_nested(parent_id))]
 
     def experiments(self) -> dict[str, str]:
         """Give the names of all experiments that were not deleted, by MLflow's ids."""
-        with told(self.tracking.resolved_uri):
-            return {str(each.experiment_id): str(each.name) for each in self._client.search_experiments()}
+        found = self._ask(self._client.search_experiments)
+        return {str(each.experiment_id): str(each.name) for each in found}
 
     def within(self, experiment: str) -> Tracker:
         """Give the tracker of another experiment of this store, named by MLflow's id.
@@ -169,9 +187,14 @@ class Tracker:
         return Tracker(replace(self.tracking, experiment=names[experiment]))
 
     def get(self, run_id: str) -> RunRecord:
-        """Give what is known of one run."""
-        with told(self.tracking.resolved_uri):
-            return _record(self._client.get_run(run_id))
+        """Give what is known of one run; of one that is being written, what was written where the server is away."""
+        try:
+            return self._ask(lambda: record_of(self._client.get_run(run_id)))
+        except StoreError:
+            mail = courier_of(self.tracking).mail_of(run_id) if self.tracking.is_server else None
+            if mail is None:
+                raise
+            return mail.record()
 
     def fetch(self, run_id: str, path: str) -> Path:
         """Give a local file with an artifact of any run, as `fetch_artifact`."""
@@ -183,19 +206,22 @@ class Tracker:
         """Give the finished evaluation runs, of all experiments and newest first, of the model with this checksum."""
         everywhere = list(self.experiments())
         clause = f"tags.`{EVALUATED_TAG}` = '{sha256}' and attributes.status = 'FINISHED'"
-        return [_record(run) for run in self._search(clause, "attributes.start_time DESC", everywhere)]
+        return [record_of(run) for run in self._search(clause, "attributes.start_time DESC", everywhere)]
 
-    def _search(self, clause: str, order: str, experiments: Sequence[str] = ()) -> Iterator[MlflowRun]:
+    def _search(
+        self,
+        clause: str,
+        order: str,
+        experiments: Sequence[str] = (),
+        ask: Callable[[Callable[[], Any]], Any] | None = None,
+    ) -> Iterator[MlflowRun]:
         token: str | None = None
         while True:
-            with told(self.tracking.resolved_uri):
-                page = self._client.search_runs(
-                    list(experiments) or [self.experiment_id],
-                    clause,
-                    max_results=_PAGE,
-                    order_by=[order],
-                    page_token=token,
-                )
+            asked = list(experiments) or [self.experiment_id]
+            find = partial(
+                self._client.search_runs, asked, clause, max_results=_PAGE, order_by=[order], page_token=token
+            )
+            page = (ask or self._ask)(find)
             yield from page
             token = page.token
             if not token:
@@ -219,15 +245,28 @@ class Tracker:
         Returns
         -------
         int
-            Number of runs mended.
+            Number of runs mended; 0 where a server is away, and they are mended once it is back.
         """
-        mended = 0
-        for run in [self.get(parent_id), *self.children(parent_id)]:
-            done = finished(run.tags)
-            unrecorded = run.status == "FINISHED" and run.id != parent_id and not done
-            if run.status not in ENDINGS or unrecorded:
-                with told(self.tracking.resolved_uri):
-                    self._client.set_terminated(run.id, "FINISHED" if done else "KILLED")
+        before = now()
+        with told(self.tracking.resolved_uri):
+            if not self.tracking.is_server:
+                return self._mend(parent_id, finished, before)
+            courier = courier_of(self.tracking)
+
+            def mend(_again: bool) -> int:
+                courier.adopt()  # What a process that died had still to say of its runs.
+                return self._mend(courier.real(parent_id), finished, before)
+
+            return courier.do(mend) or 0
+
+    def _mend(self, parent_id: str, finished: Callable[[Mapping[str, str]], bool], before: int) -> int:
+        client, mended = self._client, 0
+        found = [client.get_run(parent_id), *self._search(*_nested(parent_id), ask=lambda find: find())]
+        for run in (run for run in found if run.info.start_time <= before):
+            done = finished(run.data.tags)
+            unrecorded = run.info.status == "FINISHED" and run.info.run_id != parent_id and not done
+            if run.info.status not in ENDINGS or unrecorded:
+                client.set_terminated(run.info.run_id, "FINISHED" if done else "KILLED")
                 mended += 1
         return mended
 
@@ -260,10 +299,16 @@ class Tracker:
         str
             ``models:/m-…``, to be registered or resolved.
         """
-        run_id = run if isinstance(run, str) else run.id
-        return log_model(
-            self.tracking, self._client, self.experiment_id, run_id, model, tuple(class_names), size, metadata or {}
-        )
+        if isinstance(run, str):
+            mail = Direct(Writer(self.tracking, self._client))
+            mail.given = {"run": run, "experiment": self.experiment_id}
+            run = Run(self.tracking, mail)
+        names, facts = tuple(class_names), metadata or {}
+        return "models:/" + run.add_model(lambda folder: save_model(folder, model, names, size, facts))
+
+
+def _nested(parent_id: str) -> tuple[str, str]:
+    return f"tags.`{PARENT_TAG}` = '{parent_id}'", "attributes.start_time ASC"
 
 
 def _tags(tags: Mapping[str, object], parent: str | None) -> dict[str, str]:
@@ -276,22 +321,10 @@ def _tags(tags: Mapping[str, object], parent: str | None) -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name or "python",
         "mlflow.source.type": "LOCAL",
     }
-    nested = {} if parent is None else {_PARENT: parent}
+    nested = {} if parent is None else {PARENT_TAG: parent}
     return legal_tags({**source, **tags, **nested})
 
 
 def _quotable(value: str) -> bool:
     """Whether MLflow's filter takes the value between quotes; the others are compared here."""
     return value.isprintable() and not set(value) & set("'\"`\\%") and len(value) < 500
-
-
-def _record(run: MlflowRun) -> RunRecord:
-    return RunRecord(
-        id=str(run.info.run_id),
-        experiment=str(run.info.experiment_id),
-        name=str(run.info.run_name),
-        status=str(run.info.status),
-        tags=dict(run.data.tags),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-    )

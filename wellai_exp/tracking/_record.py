@@ -1,0 +1,37 @@
+"""What is known of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run in the store."""
+
+    id: str
+    experiment: str
+    """MLflow's id of the experiment that it belongs to."""
+    name: str
+    status: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def record_of(run: MlflowRun) -> RunRecord:
+    """Give what MLflow knows of a run."""
+    return RunRecord(
+        id=str(run.info.run_id),
+        experiment=str(run.info.experiment_id),
+        name=str(run.info.run_name),
+        status=str(run.info.status),
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+    )
