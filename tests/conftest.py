@@ -10,7 +10,7 @@ import absl.logging
 import hypothesis
 import pytest
 
-pytest_plugins = ("place", "drawn_bundle")
+pytest_plugins = ("place", "drawn_bundle", "clusters")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Hydra sets logging up anew for each command and closes the handlers there were. TensorFlow's would then close the

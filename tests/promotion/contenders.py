@@ -124,4 +124,6 @@ def register(
     uri = tracker.log_model(run_id, model, class_names=NAMES, size=SIDE, metadata=metadata)
     scores = {} if evaluation is None else evaluation.aggregates
     tags = {f"test/{metric}": f"{value:.6f}" for metric, value in scores.items()}
-    return Registry(tracker.tracking).register(uri, name, tags=tags)
+    version = Registry(tracker.tracking).register(uri, name, tags=tags)
+    assert version is not None  # As it would be where a server is away.
+    return version

@@ -175,7 +175,7 @@ SEEDS, TRIALS = range(6), 24
 
 @pytest.fixture
 def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def open_study(_store: Path, name: str, directions: list[Direction]) -> optuna.Study:
+    def open_study(_store: Path, _storage: str | None, name: str, directions: list[Direction]) -> optuna.Study:
         return optuna.create_study(study_name=name, directions=directions)
 
     monkeypatch.setattr(study_module, "open_study", open_study)

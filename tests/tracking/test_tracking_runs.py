@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tracking_stores import tracking_in, write_run
 
 from wellai_exp.errors import StoreError, WellaiError
-from wellai_exp.tracking import Tracker, legal_key
+from wellai_exp.tracking import Ending, Tracker, legal_key
 from wellai_exp.tracking._names import legal_keys
 
 
@@ -286,16 +286,16 @@ def test_an_attempt_has_one_run_whatever_its_worker_left(tracker: Tracker) -> No
     client, experiment = tracker.tracking.client(), tracker.experiment_id
     parent = client.create_run(experiment).info.run_id
     running = client.create_run(experiment, tags={"trial": "1"}).info.run_id
-    assert tracker.settle("1", parent, {"trial": 1}, "KILLED", "its worker was lost") == running
+    assert tracker.settle(parent, Ending("1", {"trial": 1}, "KILLED", "its worker was lost")) == running
     assert (tracker.get(running).status, tracker.get(running).tags["error"]) == ("KILLED", "its worker was lost")
     ended = _trial(tracker, parent, 2)
-    assert tracker.settle("2", parent, {"trial": 2}, "FINISHED") == ended
+    assert tracker.settle(parent, Ending("2", {"trial": 2}, "FINISHED")) == ended
     assert tracker.get(ended).status == "FINISHED"
     # It says FINISHED, but the study has no value of it.
-    tracker.settle("2", parent, {"trial": 2}, "KILLED")
+    tracker.settle(parent, Ending("2", {"trial": 2}, "KILLED"))
     assert tracker.get(ended).status == "KILLED"
-    missing = tracker.settle("3 cut off", parent, {"trial": 3}, "KILLED")
-    assert tracker.settle("3 cut off", parent, {"trial": 3}, "KILLED") == missing
+    missing = tracker.settle(parent, Ending("3 cut off", {"trial": 3}, "KILLED"))
+    assert tracker.settle(parent, Ending("3 cut off", {"trial": 3}, "KILLED")) == missing
     assert [(each.name, each.status) for each in tracker.children(parent)][-1] == ("3 cut off", "KILLED")
 
 

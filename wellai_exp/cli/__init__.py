@@ -41,6 +41,7 @@ def _run_hydra(verb: str, arguments: list[str]) -> None:
         try:
             keep_config(cfg)
             import_module(f"wellai_exp.verbs.{verb}").run(cfg)
+            import_module("wellai_exp.verbs._deliver").finish()
         except Exception as error:
             # Kept for later, so that one bad job of a --multirun does not take the others with it.
             failures.append(error)

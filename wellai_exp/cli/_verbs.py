@@ -199,6 +199,11 @@ VERBS: dict[str, Verb] = {
         positional="bundle",
         flags={"--port": "port"},
     ),
+    "sync": Verb(
+        "bring to the tracking server what was kept on disk while it was away",
+        ("wellai-exp sync", "wellai-exp sync paths.store=elsewhere tracking.uri=http://tracking:5000"),
+        groups=("tracking",),
+    ),
     "ui": Verb(
         "open MLflow's pages on this machine over the right store",
         ("wellai-exp ui", "wellai-exp ui --port 5001"),

@@ -27,6 +27,7 @@ from wellai_exp.compute._messages import (
     Work,
 )
 from wellai_exp.errors import StoreError, TrialFailed
+from wellai_exp.masking import Masking
 from wellai_exp.search import Pruned, Superseded, reason_of
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,8 @@ def main() -> None:
     if os.getppid() != parent:
         return
     logging.basicConfig(format="[%(asctime)s][%(name)s][%(levelname)s] %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Masking())
     stopping.listen()
     link = Link(Connection(descriptor), beat)
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wellai_exp.errors import SettingError
 from wellai_exp.search._goals import Goals
 from wellai_exp.search._pruning import DominancePruner, Pruner
+from wellai_exp.search._storage import checked_storage
 
 if TYPE_CHECKING:
     import optuna
@@ -52,6 +53,9 @@ class Search:
         So many failed trials in a row end the sweep.
     study : str or None
         The study's name; None derives it from everything that decides a trial's value.
+    storage : str or None
+        A PostgreSQL database that machines share, ``postgresql://USER@HOST/DATABASE``; None keeps the study in the
+        store.
     """
 
     sampler: Callable[..., Any]
@@ -68,8 +72,10 @@ class Search:
     cover: bool = True
     max_failures: int = 5
     study: str | None = None
+    storage: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "storage", checked_storage(self.storage))
         for name, least in (("n_trials", 1), ("max_failures", 1)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:

@@ -20,7 +20,7 @@ from wellai_exp.search._pruning import Pruned
 from wellai_exp.search._results import Candidate, SweepFailed
 from wellai_exp.search._settings import Search
 from wellai_exp.search._space import Space
-from wellai_exp.search._storage import identity, open_study, told
+from wellai_exp.search._storage import held, identity, open_study
 from wellai_exp.search._underway import Underway, reason_of
 from wellai_exp.seeding import derive_seed
 
@@ -63,7 +63,7 @@ class Failures:
 
 
 class Study:
-    """A study on disk, held by this process alone.
+    """A study on disk or in a database, held by this process alone.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Study:
     name : str
         The study's name.
     store : Path
-        The folder of ``study.db``.
+        The folder of ``study.db``, where the settings name no database.
     seed : int
         The experiment's seed.
     enqueue : sequence of mapping
@@ -109,34 +109,19 @@ class Study:
     @contextmanager
     def opened(self) -> Iterator[Study]:
         """Open or create the study and hold it; mend what a killed process left behind."""
-        from filelock import FileLock, Timeout
-
-        locks = self._store / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(locks / f"study-{self.name}.lock")
-        try:
-            lock.acquire(timeout=1)
-        except Timeout:
-            raise StoreError(
-                f"search.study={self.name}: another process is running this sweep; "
-                "wait for it, or set search.study to a new name."
-            ) from None
-        try:
-            with told(self._store):
-                self._open()
-                self._requeue_interrupted()
-                self._enqueue_design()
-                yield self
-        finally:
-            lock.release()
+        with held(self._store, self.search.storage, self.name):
+            self._open()
+            self._requeue_interrupted()
+            self._enqueue_design()
+            yield self
 
     def _open(self) -> None:
         import optuna
 
         from wellai_exp.search._rivals import Rivals
 
-        study = open_study(self._store, self.name, self.goals.directions)
-        self._identity = identity(self._store)
+        study = open_study(self._store, self.search.storage, self.name, self.goals.directions)
+        self._identity = identity(self._store, self.search.storage)
         self._check_goals(study)
         # A resumed sampler with its first seed would propose again what it proposed before (checked for random search).
         study.sampler = self.search.make_sampler(derive_seed(self._seed, "sampler", len(study.trials)))
@@ -149,7 +134,7 @@ class Study:
     def _check_place(self) -> None:
         """Make sure that the file is still the one that was opened."""
         # A disk that was taken away goes on for those who have its files open, and forgets what they write.
-        if identity(self._store) != self._identity:
+        if identity(self._store, self.search.storage) != self._identity:
             raise StoreError(f"paths.store={self._store}: study.db was replaced; bring the first one back.")
 
     def _check_goals(self, study: optuna.Study) -> None:

@@ -15,6 +15,25 @@ def short(error: BaseException) -> str:
     return masked(lines[0])[:300].rstrip(". ")
 
 
+def unreachable(error: BaseException) -> bool:
+    """Whether a server did not answer, or only to say that it cannot now: what was asked may be asked again later.
+
+    MLflow gives such failures the code of an internal error, the ones that it never sent included.
+    """
+    import requests
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        return _for_now(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    if isinstance(error, requests.HTTPError):
+        return error.response is None or _for_now(error.response.status_code)
+    return isinstance(error, (requests.ConnectionError, requests.Timeout))
+
+
+def _for_now(status: int) -> bool:
+    return status >= 500 or status in {408, 429}
+
+
 @contextmanager
 def told(uri: str) -> Iterator[None]:
     """Turn whatever MLflow, its database or its file store raises inside the block into a StoreError.

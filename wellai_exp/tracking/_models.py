@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from importlib import metadata as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.paths import sealed, sha256_of
-from wellai_exp.tracking._failures import told
+from wellai_exp.tracking._failures import unreachable
 
 if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
-
-    from wellai_exp.tracking._store import Tracking
+    from mlflow.entities import LoggedModel
 
 MODEL_FILE = "data/model.keras"
 LABELS_FILE = "labels.json"
@@ -25,40 +23,109 @@ SHA_TAG = "sha256"
 LABELS_SHA_TAG = "labels_sha256"
 
 
-def log_model(
-    tracking: Tracking,
-    client: MlflowClient,
-    experiment_id: str,
-    run_id: str,
-    model: keras.Model,
-    class_names: tuple[str, ...],
-    size: int,
-    metadata: Mapping[str, object],
+def save_model(
+    folder: Path, model: keras.Model, class_names: tuple[str, ...], size: int, metadata: Mapping[str, object]
+) -> dict[str, str]:
+    """Save `model` in MLflow's Keras flavour.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; it does not exist yet.
+    model : keras.Model
+        float32 ``[batch, size, size, 3]`` to float32 ``[batch, classes]``.
+    class_names : tuple of str
+        Label of each output.
+    size : int
+        Side of the input in pixels.
+    metadata : mapping
+        Plain values that whoever loads the model needs.
+
+    Returns
+    -------
+    dict
+        The tags that pin its files by SHA-256 in the database.
+    """
+    _check_shapes(model, class_names, size)
+    _save(folder, model, class_names, size, metadata)
+    return {SHA_TAG: sha256_of(folder / MODEL_FILE), LABELS_SHA_TAG: sha256_of(folder / LABELS_FILE)}
+
+
+def upload_model(
+    client: MlflowClient, experiment: str, run: str, folder: Path, tags: Mapping[str, str], keyed: Mapping[str, str]
 ) -> str:
-    """Save `model` in MLflow's Keras flavour and pin its files by SHA-256 in the database.
+    """Bring a saved model to the store, as an output of its run.
 
     It follows ``mlflow.models.Model.log`` with a client, because that function works on MLflow's global state,
     and because the checksum is only known once the file is written.
-    """
-    from mlflow.entities import LoggedModelOutput
 
-    _check_shapes(model, class_names, size)
-    with told(tracking.resolved_uri), tempfile.TemporaryDirectory(prefix="wellai-") as scratch:
-        folder = Path(scratch) / "model"
-        logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
-        ending: Literal["READY", "FAILED"] = "FAILED"
-        try:
-            _save(folder, model, logged.model_id, logged.artifact_location, run_id, class_names, size, metadata)
-            client.log_model_artifacts(logged.model_id, str(folder))
-            client.set_logged_model_tags(
-                logged.model_id,
-                {SHA_TAG: sha256_of(folder / MODEL_FILE), LABELS_SHA_TAG: sha256_of(folder / LABELS_FILE)},
-            )
-            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-            ending = "READY"
-        finally:
-            client.finalize_logged_model(logged.model_id, ending)
-    return f"models:/{logged.model_id}"
+    Parameters
+    ----------
+    client : MlflowClient
+        Bound to the store.
+    experiment, run : str
+        MLflow's ids.
+    folder : Path
+        From :func:`save_model`; its ``MLmodel`` gets the ids.
+    tags : mapping
+        Tags of the logged model.
+    keyed : mapping
+        A tag of which no two models share the value, by which what an earlier attempt has made is found again; empty
+        where there can be none.
+
+    Returns
+    -------
+    str
+        MLflow's id of the logged model.
+    """
+    made = _with_key(client, experiment, keyed)
+    logged = made[0] if made else client.create_logged_model(experiment, "model", run, {**tags, **keyed})
+    try:
+        _stamp(folder / "MLmodel", logged, run)
+        client.log_model_artifacts(logged.model_id, str(folder))
+        _link(client, run, logged.model_id)
+    except BaseException as error:
+        if not unreachable(error):  # Else it is tried again, and neither would this call arrive.
+            client.finalize_logged_model(logged.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(logged.model_id, "READY")
+    for twin in _with_key(client, experiment, keyed):
+        if twin.model_id != logged.model_id:
+            client.delete_logged_model(twin.model_id)
+    return str(logged.model_id)
+
+
+def _with_key(client: MlflowClient, experiment: str, keyed: Mapping[str, str]) -> list[LoggedModel]:
+    clauses = [f"tags.`{key}` = '{value}'" for key, value in keyed.items()]
+    return list(client.search_logged_models([experiment], " and ".join(clauses))) if clauses else []
+
+
+def _stamp(card_file: Path, logged: LoggedModel, run: str) -> None:
+    """Write into an ``MLmodel`` what MLflow calls the model, which is only known now."""
+    from mlflow.models import Model
+
+    card = Model.load(str(card_file))
+    card.artifact_path, card.model_uuid = logged.artifact_location, logged.model_id
+    card.model_id, card.run_id = logged.model_id, run
+    card.save(str(card_file))
+
+
+def _link(client: MlflowClient, run: str, model_id: str) -> None:
+    """Name the model among its run's outputs, once: the database takes the same line a second time for an error."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
+    def linked() -> bool:
+        outputs = client.get_run(run).outputs
+        return outputs is not None and model_id in {output.model_id for output in outputs.model_outputs}
+
+    if linked():
+        return
+    try:
+        client.log_outputs(run, [LoggedModelOutput(model_id, step=0)])
+    except MlflowException:
+        if not linked():
+            raise
 
 
 def _check_shapes(model: keras.Model, class_names: tuple[str, ...], size: int) -> None:
@@ -84,14 +151,7 @@ def _without_optimizer(model: keras.Model) -> keras.Model:
 
 
 def _save(
-    folder: Path,
-    model: keras.Model,
-    model_id: str,
-    location: str,
-    run_id: str,
-    class_names: tuple[str, ...],
-    size: int,
-    metadata: Mapping[str, object],
+    folder: Path, model: keras.Model, class_names: tuple[str, ...], size: int, metadata: Mapping[str, object]
 ) -> None:
     import mlflow.keras
     import numpy as np
@@ -103,7 +163,7 @@ def _save(
         inputs=Schema([TensorSpec(float32, (-1, size, size, 3))]),
         outputs=Schema([TensorSpec(float32, (-1, len(class_names)))]),
     )
-    card = Model(artifact_path=location, model_uuid=model_id, run_id=run_id, model_id=model_id)
+    card = Model()
     mlflow.keras.save_model(
         _without_optimizer(model),
         str(folder),

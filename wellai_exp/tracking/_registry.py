@@ -9,25 +9,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellai_exp import milestones
 from wellai_exp.errors import SettingError, WellaiError
 from wellai_exp.masking import masked
 from wellai_exp.tracking._artifacts import replace_folder
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue, ModelRecord, holder_of
+from wellai_exp.tracking._courier import courier_of
+from wellai_exp.tracking._entries import Writer
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import alias_name, cut, legal_tags, model_name
+from wellai_exp.tracking._posted import Direct
 from wellai_exp.tracking._promotion import GATE_TAG, Judgement, Promotion, as_tag, history, standing
 from wellai_exp.tracking._reference import ModelRef, read_file
-from wellai_exp.tracking._resolve import MODEL_TAG, Resolver, model_id
+from wellai_exp.tracking._resolve import Resolver, model_id, resolve_here
+from wellai_exp.tracking._run import Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+    from mlflow.entities.model_registry import RegisteredModel
 
     from wellai_exp.tracking._store import Tracking
-
-REPRODUCE_TAG = "wellai.reproduce"
 
 
 class Registry:
@@ -67,7 +67,8 @@ class Registry:
         alias: str | None = None,
         tags: Mapping[str, object] | None = None,
         description: str = "",
-    ) -> int:
+        noted: str | None = None,
+    ) -> int | None:
         """Make a new version of a registered model and give it an alias.
 
         A version that the same run has made of the same configuration, by a command that was stopped before it knew, is
@@ -87,11 +88,14 @@ class Registry:
             Tags of the version.
         description : str
             Markdown, shown by MLflow.
+        noted : str, optional
+            Tag of the run that is to say the version's number.
 
         Returns
         -------
-        int
-            The version's number, from 1.
+        int or None
+            The version's number, from 1; None where the server is away and the run is still being written: then it is
+            registered once the server is back.
 
         Raises
         ------
@@ -103,46 +107,18 @@ class Registry:
         logged_id = model_id(model_uri)
         if logged_id is None:
             raise WellaiError(f"{model_uri} cannot be registered; it must be a models:/m-… address of a logged model.")
-        client = self._client
-        with self.tracking.lock(), told(self._uri):
-            logged = client.get_logged_model(logged_id)
-            if name not in self._catalogue.names():
-                client.create_registered_model(name)
-            pins = {key: value for key, value in logged.tags.items() if not key.startswith("mlflow.")}
-            legal = legal_tags({**(tags or {}), **pins, MODEL_TAG: logged_id})
-            made = self._begun(name, run_id or logged.source_run_id, legal) or client.create_model_version(
-                name,
-                # Not `model_uri`: MLflow would look that up in its global store, which is not ours.
-                source=logged.artifact_location,
-                run_id=run_id or logged.source_run_id,
-                tags=legal,
-                description=description or None,
-                model_id=logged_id,
-            )
-            milestones.passed(milestones.REGISTERING)
-            self._link(client.get_logged_model(str(made.tags[MODEL_TAG])), name, made.version)
-            client.set_registered_model_alias(name, alias, made.version)
-        return int(made.version)
+        facts = {"name": name, "alias": alias, "tags": legal_tags(tags or {})}
+        facts["description"] = masked(description)
+        return self._registering(run_id).add_version(logged_id, noted, facts)
 
-    def _begun(self, name: str, run_id: str | None, tags: Mapping[str, str]) -> ModelVersion | None:
-        """Give the version that a stopped command had registered already; none of a model that no run has made."""
-        reproduce = tags.get(REPRODUCE_TAG)
-        if run_id is None or reproduce is None:
-            return None
-        mine = [
-            version
-            for version in self._client.search_model_versions(f"run_id = '{run_id}'")
-            if version.name == name and version.tags.get(REPRODUCE_TAG) == reproduce
-        ]
-        return max(mine, key=lambda version: int(version.version), default=None)
-
-    def _link(self, logged: LoggedModel, name: str, version: str) -> None:
-        """Let MLflow's page of the logged model lead to its registered versions."""
-        from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
-
-        known = json.loads(logged.tags.get(MLFLOW_MODEL_VERSIONS, "[]"))
-        links = json.dumps([*known, {"name": name, "version": version}])
-        self._client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: links})
+    def _registering(self, run_id: str | None) -> Run:
+        """Give the run that a version is registered for: the one that is being written, or else what stands for it."""
+        mail = courier_of(self.tracking).mail_of(run_id) if self.tracking.is_server and run_id is not None else None
+        if mail is not None:
+            return Run(self.tracking, mail)
+        direct = Direct(Writer(self.tracking, self._client))
+        direct.given = {} if run_id is None else {"run": run_id}
+        return Run(self.tracking, direct)
 
     def choose(self, name: str, version: int | None = None, alias: str = CHAMPION) -> tuple[int, int | None]:
         """Say which version would be promoted, and in whose place.
@@ -383,7 +359,7 @@ class Registry:
         # Needs no store.
         if model.endswith(".keras"):
             return read_file(Path(model))
-        return Resolver(self.tracking, self._client).resolve(model)
+        return resolve_here(self.tracking, model) or Resolver(self.tracking, self._client).resolve(model)
 
 
 def _admit(judgement: Judgement, name: str, version: int, holder: int | None, alias: str) -> None:

@@ -10,16 +10,16 @@ from urllib.parse import unquote, urlparse
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.tracking._catalogue import CHAMPION, Catalogue
+from wellai_exp.tracking._courier import courier_of
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._reference import ModelRef, read_reference
+from wellai_exp.tracking._versions import MODEL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
 
     from wellai_exp.tracking._store import Tracking
-
-MODEL_TAG = "model_id"  # MLflow's SQL store does not keep a version's model id.
 
 
 class Resolver:
@@ -94,6 +94,16 @@ class Resolver:
                 # Renamed when complete: half a model would be refused by its checksum for ever.
                 fetched.rename(folder)
         return folder
+
+
+def resolve_here(tracking: Tracking, model: str) -> ModelRef | None:
+    """Find a model that this process has logged in a run which it still writes, without asking the server for it."""
+    bare = model.removeprefix("models:/")
+    kept = courier_of(tracking).model(bare) if tracking.is_server else None
+    if kept is None:
+        return None
+    name, _, version = bare.partition("/")
+    return read_reference(kept[0], kept[1], name, int(version) if version else None, kept[2])
 
 
 def model_id(uri: str) -> str | None:

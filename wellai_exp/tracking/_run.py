@@ -5,53 +5,41 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pandas as pd
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.masking import masked, without_known
+from wellai_exp.tracking._entries import now
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import cut, legal_digest, legal_keys, legal_params, legal_path, legal_tags
+from wellai_exp.tracking._posted import Mail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric
-    from mlflow.entities import Run as MlflowRun
 
     from wellai_exp.tracking._store import Tracking
 
-_T = TypeVar("_T")
-
 NONFINITE_TAG = "nonfinite_metrics"
 ENDINGS = ("FINISHED", "FAILED", "KILLED")
-_PARAMS_A_CALL = 100
-_METRICS_A_CALL = 1_000
 _NOT_IN_TABLES = frozenset("\"',:[]{}")
 
 
-def slices(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    """Cut `items` into pieces of at most `size`."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def metrics_and_tags(metrics: Mapping[str, float], step: int) -> tuple[list[Metric], dict[str, str]]:
-    """Make MLflow's metrics of the finite values, and a tag that names the others.
+def points_and_tags(
+    metrics: Mapping[str, float], step: int
+) -> tuple[list[tuple[str, float, int, int]], dict[str, str]]:
+    """Make points (key, value, milliseconds, step) of the finite values, and a tag that names the others.
 
     MLflow's SQL store turns an infinity into 1.8e308, which would lead any sorted table.
     """
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
+    at = now()
     keys = legal_keys(metrics)
     numbers = {keys[name]: float(value) for name, value in metrics.items()}
-    finite = [Metric(key, value, now, step) for key, value in numbers.items() if math.isfinite(value)]
+    finite = [(key, value, at, step) for key, value in numbers.items() if math.isfinite(value)]
     bad = [f"{key}={value} (step {step})" for key, value in numbers.items() if not math.isfinite(value)]
     return finite, {NONFINITE_TAG: cut(", ".join(bad), 8_000)} if bad else {}
 
@@ -63,19 +51,19 @@ class Run:
 
     Attributes
     ----------
-    id : str
-        MLflow's run id, 32 hexadecimal digits.
     ended : bool
         Whether :meth:`finish` was called.
     """
 
-    def __init__(self, tracking: Tracking, client: MlflowClient, run: MlflowRun) -> None:
-        self._tracking = tracking
-        self._client = client
+    def __init__(self, tracking: Tracking, mail: Mail) -> None:
         self._uri = tracking.resolved_uri
-        self._artifact_uri: str = run.info.artifact_uri
-        self.id: str = run.info.run_id
+        self._mail = mail
         self.ended = False
+
+    @property
+    def id(self) -> str:
+        """MLflow's run id, 32 hexadecimal digits; of a run begun while the server was away a key until it is back."""
+        return self._mail.id
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Log parameters, any number of any length.
@@ -83,15 +71,7 @@ class Run:
         MLflow never changes a parameter: where a resumed run brings another value, the first stays and the new one
         becomes the tag ``changed.<name>``.
         """
-        from mlflow.entities import Param
-
-        values = legal_params(params)
-        with told(self._uri):
-            kept = self._client.get_run(self.id).data.params
-            fresh = [Param(key, value) for key, value in values.items() if key not in kept]
-            for piece in slices(fresh, _PARAMS_A_CALL):
-                self._client.log_batch(self.id, params=piece)
-        self.set_tags({f"changed.{key}": value for key, value in values.items() if kept.get(key, value) != value})
+        self._write("params", {"values": legal_params(params)})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log metrics in one call for each thousand.
@@ -105,20 +85,19 @@ class Run:
         step : int
             Epoch or iteration.
         """
-        finite, tags = metrics_and_tags(metrics, step)
-        with told(self._uri):
-            for piece in slices(finite, _METRICS_A_CALL):
-                self._client.log_batch(self.id, metrics=piece)
-        self.set_tags(tags)
+        finite, tags = points_and_tags(metrics, step)
+        if finite:
+            self._write("metrics", {"points": finite})
+        if tags:
+            self.set_tags(tags)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         """Set tags; values are cut to 8,000 characters."""
-        from mlflow.entities import RunTag
+        self._write("tags", {"tags": legal_tags(tags)})
 
-        entities = [RunTag(key, value) for key, value in legal_tags(tags).items()]
+    def _write(self, op: str, data: Mapping[str, Any], file: Path | None = None) -> None:
         with told(self._uri):
-            for piece in slices(entities, _PARAMS_A_CALL):
-                self._client.log_batch(self.id, tags=piece)
+            self._mail.write(op, data, file)
 
     def log_text(self, text: str, path: str) -> None:
         """Log a text file in UTF-8, without secrets."""
@@ -167,17 +146,11 @@ class Run:
         WellaiError
             Where the path is not such a path.
         """
-        from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
-
         if not path.endswith(".json") or _NOT_IN_TABLES.intersection(path):
             raise WellaiError(f"The table {path!r} needs a name of letters and digits that ends with .json.")
         # pandas writes 10 decimals unless told, too few for a probability near 0 to come back as it was.
         self._artifact(path, lambda target: table.to_json(target, orient="split", index=False, double_precision=15))
-        entry = {"path": path, "type": "table"}
-        with told(self._uri):
-            logged = json.loads(self._client.get_run(self.id).data.tags.get(MLFLOW_LOGGED_ARTIFACTS, "[]"))
-            if entry not in logged:
-                self._client.set_tag(self.id, MLFLOW_LOGGED_ARTIFACTS, json.dumps([*logged, entry]))
+        self._write("table", {"path": path})
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Log a Matplotlib figure; its format follows the suffix (``.png``, ``.svg``). The figure stays open."""
@@ -188,16 +161,41 @@ class Run:
         self._artifact(f"{folder}/{file.name}" if folder else file.name, lambda target: shutil.copyfile(file, target))
 
     def _artifact(self, path: str, write: Callable[[Path], object]) -> None:
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         legal = legal_path(path)
-        with told(self._uri), tempfile.TemporaryDirectory(prefix="wellai-") as folder:
-            target = Path(folder) / legal.name
-            write(target)
-            # Straight to the repository: the client's own methods would fetch the run again for each file.
-            repository = get_artifact_repository(self._artifact_uri, tracking_uri=self._uri, registry_uri=self._uri)
-            parent = None if legal.parent.name == "" else str(legal.parent)
-            repository.log_artifact(str(target), parent)  # type: ignore[no-untyped-call]
+        folder = None if legal.parent.name == "" else str(legal.parent)
+        with told(self._uri), self._mail.filed(legal.name, write) as file:
+            self._write("artifact", {"folder": folder}, file)
+
+    def add_model(self, save: Callable[[Path], dict[str, str]]) -> str:
+        """Add a saved model; for :meth:`Tracker.log_model`.
+
+        Parameters
+        ----------
+        save : callable
+            Saves it into a folder and gives the tags that pin its files.
+
+        Returns
+        -------
+        str
+            MLflow's id of it; where the server is away a key that stands for it.
+        """
+        pins: dict[str, str] = {}
+        key = None if self._mail.key is None else f"m-{uuid4().hex}"
+        with told(self._uri), self._mail.filed("model", lambda folder: pins.update(save(folder))) as file:
+            self._write("model", {"key": key, "tags": pins}, file)
+        return str(self._mail.given.get(key or "model", key))
+
+    def add_version(self, model: str, noted: str | None, facts: Mapping[str, Any]) -> int | None:
+        """Register a model of this run; for :meth:`Registry.register`, which explains the arguments.
+
+        Returns
+        -------
+        int or None
+            The version's number; None where the server is away, and gives one once it is back.
+        """
+        key = None if self._mail.key is None else uuid4().hex
+        self._write("version", {"model": model, "key": key, "noted": noted, **facts})
+        return self._mail.given.get(key or "version")
 
     def log_dataset(
         self,
@@ -225,18 +223,15 @@ class Run:
         context : str
             What the data were used for: ``training``, ``validation`` or ``test``.
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
-        dataset = Dataset(
-            name=name[:500],
-            digest=legal_digest(digest),
-            source_type="http" if source.startswith("http") else "local",
-            source=json.dumps({"url" if source.startswith("http") else "uri": source}),
-            profile=json.dumps({"num_rows": n_rows, **(profile or {})}),
-        )
-        with told(self._uri):
-            self._client.log_inputs(self.id, [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])])
+        source = masked(source)
+        dataset = {
+            "name": name[:500],
+            "digest": legal_digest(digest),
+            "source_type": "http" if source.startswith("http") else "local",
+            "source": json.dumps({"url" if source.startswith("http") else "uri": source}),
+            "profile": json.dumps({"num_rows": n_rows, **(profile or {})}),
+        }
+        self._write("dataset", {"context": context, "dataset": dataset})
 
     def finish(self, status: str = "FINISHED") -> None:
         """End the run.
@@ -248,6 +243,5 @@ class Run:
         """
         if status not in ENDINGS:
             raise WellaiError(f"A run ends as {', '.join(ENDINGS)}, not as {status!r}.")
-        with told(self._uri):
-            self._client.set_terminated(self.id, status)
+        self._write("end", {"status": status, "at": now(), "key": self._mail.key})
         self.ended = True

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wellai_exp import milestones
+from wellai_exp.databases import advisory_lock, driven, is_postgresql, refuse_strangers
 from wellai_exp.errors import SettingError, StoreError
 from wellai_exp.masking import masked
 from wellai_exp.paths import ensure_dir, write_whole
@@ -24,7 +25,7 @@ from wellai_exp.tracking._names import alias_name, model_name
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_SCHEMES = ("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://")
+_SCHEMES = ("sqlite:///", "postgresql", "postgres:", "mysql", "mssql", "http://", "https://")
 _USE_NULL = "set tracking.uri=null for the local store, or to sqlite:///FILE or http://HOST:PORT"
 _LOCK_SECONDS = 120.0
 
@@ -40,7 +41,8 @@ class Tracking:
     experiment : str
         MLflow experiment, 1 to 500 characters.
     uri : str or None
-        ``sqlite:///FILE``, another database that MLflow knows, or ``http(s)://HOST:PORT``;
+        ``sqlite:///FILE``, ``postgresql://USER@HOST/DATABASE``, another database that MLflow knows, or
+        ``http(s)://HOST:PORT``;
         None means ``sqlite:///<store>/mlflow.db``.
     registered_name : str or None
         Registered model; None means the experiment's name.
@@ -97,6 +99,8 @@ class Tracking:
         if self.database is not None:
             query = self.uri.partition("?")[2]
             return f"sqlite:///{self.database}" + (f"?{query}" if query else "")
+        if is_postgresql(self.uri):
+            return driven("tracking.uri", self.uri)
         return self.uri.rstrip("/") if self.is_server else self.uri
 
     @property
@@ -215,19 +219,39 @@ class Tracking:
                 _build_or_migrate(self.database, self.resolved_uri)
                 _write_ahead(self.database)
             # Made here with our root: a client's own would put the experiment "Default" into ./mlruns.
-            SqlAlchemyStore(self.resolved_uri, self.artifact_root)  # type: ignore[no-untyped-call]
+            with self._schema_lock():
+                SqlAlchemyStore(self.resolved_uri, self.artifact_root)  # type: ignore[no-untyped-call]
         except CommandError as error:
             raise self._unusable("another release of MLflow wrote this database, and it cannot be migrated") from error
         except (MlflowException, SQLAlchemyError, sqlite3.Error, ImportError, StoreError) as error:
             raise self._unusable(f"the database cannot be opened ({short(error)})") from error
 
+    @contextmanager
+    def _schema_lock(self) -> Iterator[None]:
+        """Keep the processes of other machines, which share no file with this one, out of a PostgreSQL database."""
+        if not is_postgresql(self.uri):
+            yield
+            return
+        uri = self.resolved_uri
+        with advisory_lock("tracking.uri", uri, "mlflow", _LOCK_SECONDS) as connection:
+            refuse_strangers("tracking.uri", uri, connection, own="experiments", foreign="studies")
+            yield
+
     def _experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException
+
         client = self.client()
         found = client.get_experiment_by_name(self.experiment)
         if found is None:
             # Without this kind MLflow opens the experiment in its pages for language models.
             kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(client.create_experiment(self.experiment, artifact_location=self.artifact_location, tags=kind))
+            try:
+                return str(client.create_experiment(self.experiment, self.artifact_location, kind))
+            except MlflowException:
+                # Another machine, which shares no lock with this one, may have been quicker.
+                found = client.get_experiment_by_name(self.experiment)
+                if found is None:
+                    raise
         if found.lifecycle_stage != "active":
             raise SettingError(
                 "tracking.experiment",

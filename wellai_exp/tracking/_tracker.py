@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wellai_exp import stopping
 from wellai_exp.errors import StoreError, WellaiError
+from wellai_exp.masking import masked
 from wellai_exp.tracking._artifacts import fetch_artifact
+from wellai_exp.tracking._courier import courier_of
+from wellai_exp.tracking._entries import PARENT_TAG, Writer, now
 from wellai_exp.tracking._failures import told
-from wellai_exp.tracking._models import log_model
+from wellai_exp.tracking._models import save_model
 from wellai_exp.tracking._names import cut, legal_tags
+from wellai_exp.tracking._outbox import Outbox
+from wellai_exp.tracking._posted import Direct, Mail, Posted
+from wellai_exp.tracking._record import Ending, RunRecord, record_of
 from wellai_exp.tracking._run import ENDINGS, Run
 
 if TYPE_CHECKING:
@@ -27,22 +33,9 @@ if TYPE_CHECKING:
     from wellai_exp.tracking._store import Tracking
 
 EVALUATED_TAG = "wellai.model_sha256"  # Of the model that an evaluation run evaluated.
-_PARENT = "mlflow.parentRunId"
 _PAGE = 1_000
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What is known of a run in the store."""
-
-    id: str
-    experiment: str
-    """MLflow's id of the experiment that it belongs to."""
-    name: str
-    status: str
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
+_T = TypeVar("_T")
+_Ask = Callable[[Callable[[], Any]], Any]
 
 
 class Tracker:
@@ -57,8 +50,10 @@ class Tracker:
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
 
-    def __reduce__(self) -> tuple[type[Tracker], tuple[Tracking]]:
-        return Tracker, (self.tracking,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A server that was prepared need not be there when a worker starts.
+        known = {"experiment_id": self.experiment_id} if self.tracking.is_server else {}
+        return Tracker, (self.tracking,), known
 
     @cached_property
     def experiment_id(self) -> str:
@@ -102,7 +97,7 @@ class Tracker:
         StoreError
             Where the run to be resumed does not exist, or the store cannot be written.
         """
-        run = self._start(name, parent, tags or {}, resume)
+        run, mail = self._start(name, parent, tags or {}, resume)
         try:
             with stopping.heeded():
                 yield run
@@ -112,48 +107,77 @@ class Tracker:
                 if not run.ended:
                     run.set_tags({"error": cut(f"{type(error).__name__}: {error}", 1_000)})
                     run.finish("FAILED" if isinstance(error, Exception) else "KILLED")
+                mail.close()
             raise
         if not run.ended:
             run.finish("FINISHED")
+        mail.close()
 
-    def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> Run:
-        client = self._client
-        if resume is None:
+    def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> tuple[Run, Mail]:
+        experiment, labels = self.experiment_id, _tags(tags, parent)
+        found = None if resume is None else self._resumable(resume)
+        mail = self._mail()
+        run = Run(self.tracking, mail)
+        try:
             with told(self.tracking.resolved_uri):
-                made = client.create_run(self.experiment_id, run_name=name[:250], tags=_tags(tags, parent))
-            return Run(self.tracking, client, made)
+                if found is None:
+                    facts = {"experiment": experiment, "name": masked(name)[:250], "tags": labels}
+                    mail.write("create", {**facts, "start": now(), "key": mail.key})
+                else:
+                    mail.know(found)
+                    mail.write("resume", {"run": found.id})
+                    run.set_tags(labels)
+        except BaseException:
+            with suppress(WellaiError):
+                if mail.begun:
+                    run.finish("KILLED")
+                mail.close()
+            raise
+        return run, mail
+
+    def _mail(self) -> Mail:
+        if not self.tracking.is_server:
+            return Direct(Writer(self.tracking, self._client))
+        courier = courier_of(self.tracking)
+        return Posted(courier, Outbox.make(courier.root, masked(self.tracking.resolved_uri)))
+
+    def _resumable(self, run_id: str) -> RunRecord:
+        found = self._ask(lambda: self._client.get_run(run_id))
+        if found.info.experiment_id != self.experiment_id or found.info.lifecycle_stage != "active":
+            raise StoreError(
+                f"The run {run_id} cannot be continued: it was deleted, or it is not of the experiment "
+                f"{self.tracking.experiment}; start a new one."
+            )
+        return record_of(found)
+
+    def _ask(self, work: Callable[[], _T]) -> _T:
+        """Read from the store; from a server that is away, only an error, and soon."""
         with told(self.tracking.resolved_uri):
-            found = client.get_run(resume)
-            if found.info.experiment_id != self.experiment_id or found.info.lifecycle_stage != "active":
-                raise StoreError(
-                    f"The run {resume} cannot be continued: it was deleted, or it is not of the experiment "
-                    f"{self.tracking.experiment}; start a new one."
-                )
-            client.update_run(resume, status="RUNNING")
-        run = Run(self.tracking, client, found)
-        run.set_tags(_tags(tags, parent))
-        return run
+            return courier_of(self.tracking).ask(work) if self.tracking.is_server else work()
 
     def find_run(self, tags: Mapping[str, object], status: str | None = None) -> str | None:
         """Give the id of the newest run of this experiment that has all these tags, and this status if one is named."""
+        found = self._find(tags, status)
+        return None if found is None else str(found.info.run_id)
+
+    def _find(self, tags: Mapping[str, object], status: str | None = None, ask: _Ask | None = None) -> MlflowRun | None:
         wanted = legal_tags(tags)
         clauses = [f"tags.`{key}` = '{value}'" for key, value in wanted.items() if _quotable(value)]
         if status is not None:
             clauses.append(f"attributes.status = '{status}'")
-        for run in self._search(" and ".join(clauses), "attributes.start_time DESC"):
+        for run in self._search(" and ".join(clauses), "attributes.start_time DESC", ask=ask):
             if all(run.data.tags.get(key) == value for key, value in wanted.items()):
-                return str(run.info.run_id)
+                return run
         return None
 
     def children(self, parent_id: str) -> list[RunRecord]:
         """Give the runs nested under `parent_id`, oldest first, however many there are."""
-        found = self._search(f"tags.`{_PARENT}` = '{parent_id}'", "attributes.start_time ASC")
-        return [_record(run) for run in found]
+        return [record_of(run) for run in self._search(*_nested(parent_id))]
 
     def experiments(self) -> dict[str, str]:
         """Give the names of all experiments that were not deleted, by MLflow's ids."""
-        with told(self.tracking.resolved_uri):
-            return {str(each.experiment_id): str(each.name) for each in self._client.search_experiments()}
+        found = self._ask(self._client.search_experiments)
+        return {str(each.experiment_id): str(each.name) for each in found}
 
     def within(self, experiment: str) -> Tracker:
         """Give the tracker of another experiment of this store, named by MLflow's id.
@@ -169,9 +193,14 @@ class Tracker:
         return Tracker(replace(self.tracking, experiment=names[experiment]))
 
     def get(self, run_id: str) -> RunRecord:
-        """Give what is known of one run."""
-        with told(self.tracking.resolved_uri):
-            return _record(self._client.get_run(run_id))
+        """Give what is known of one run; of one that is being written, what was written where the server is away."""
+        try:
+            return self._ask(lambda: record_of(self._client.get_run(run_id)))
+        except StoreError:
+            mail = courier_of(self.tracking).mail_of(run_id) if self.tracking.is_server else None
+            if mail is None:
+                raise
+            return mail.record()
 
     def fetch(self, run_id: str, path: str) -> Path:
         """Give a local file with an artifact of any run, as `fetch_artifact`."""
@@ -183,25 +212,29 @@ class Tracker:
         """Give the finished evaluation runs, of all experiments and newest first, of the model with this checksum."""
         everywhere = list(self.experiments())
         clause = f"tags.`{EVALUATED_TAG}` = '{sha256}' and attributes.status = 'FINISHED'"
-        return [_record(run) for run in self._search(clause, "attributes.start_time DESC", everywhere)]
+        return [record_of(run) for run in self._search(clause, "attributes.start_time DESC", everywhere)]
 
-    def _search(self, clause: str, order: str, experiments: Sequence[str] = ()) -> Iterator[MlflowRun]:
+    def _search(
+        self, clause: str, order: str, experiments: Sequence[str] = (), ask: _Ask | None = None
+    ) -> Iterator[MlflowRun]:
         token: str | None = None
         while True:
-            with told(self.tracking.resolved_uri):
-                page = self._client.search_runs(
-                    list(experiments) or [self.experiment_id],
-                    clause,
-                    max_results=_PAGE,
-                    order_by=[order],
-                    page_token=token,
-                )
+            asked = list(experiments) or [self.experiment_id]
+            find = partial(
+                self._client.search_runs, asked, clause, max_results=_PAGE, order_by=[order], page_token=token
+            )
+            page = (ask or self._ask)(find)
             yield from page
             token = page.token
             if not token:
                 return
 
-    def reconcile(self, parent_id: str, finished: Callable[[Mapping[str, str]], bool]) -> int:
+    def reconcile(
+        self,
+        parent_id: str,
+        finished: Callable[[Mapping[str, str]], bool],
+        missing: Callable[[list[Mapping[str, str]]], Iterable[Ending]] = lambda nested: (),
+    ) -> int:
         """Mend the runs that a stopped process left behind: `parent_id` and those nested under it.
 
         Those left RUNNING are ended. A nested run that says FINISHED though its work was never recorded as done (the
@@ -215,57 +248,79 @@ class Tracker:
             Run id.
         finished : callable
             Gets a run's tags and says whether its work was done: then it becomes FINISHED, otherwise KILLED.
+        missing : callable
+            Gets the tags of all nested runs and gives the endings of work that has none, which are settled.
 
         Returns
         -------
         int
-            Number of runs mended.
+            Number of runs mended; 0 where a server is away, and they are mended once it is back.
         """
-        mended = 0
-        for run in [self.get(parent_id), *self.children(parent_id)]:
-            done = finished(run.tags)
-            unrecorded = run.status == "FINISHED" and run.id != parent_id and not done
-            if run.status not in ENDINGS or unrecorded:
-                with told(self.tracking.resolved_uri):
-                    self._client.set_terminated(run.id, "FINISHED" if done else "KILLED")
+        before = now()
+        return self._mending(parent_id, lambda parent: self._mend(parent, finished, missing, before)) or 0
+
+    def _mending(self, parent_id: str, work: Callable[[str], _T]) -> _T | None:
+        """Mend something under a parent: now, or once its server is back; then there is no result yet."""
+        with told(self.tracking.resolved_uri):
+            if not self.tracking.is_server:
+                return work(parent_id)
+            courier = courier_of(self.tracking)
+
+            def mend(_again: bool) -> _T:
+                courier.adopt()  # What a process that died had still to say of its runs.
+                return work(courier.real(parent_id))
+
+            return courier.do(mend)
+
+    def _mend(
+        self,
+        parent_id: str,
+        finished: Callable[[Mapping[str, str]], bool],
+        missing: Callable[[list[Mapping[str, str]]], Iterable[Ending]],
+        before: int,
+    ) -> int:
+        client, mended = self._client, 0
+        nested = list(self._search(*_nested(parent_id), ask=_directly))
+        for run in (run for run in (client.get_run(parent_id), *nested) if run.info.start_time <= before):
+            done = finished(run.data.tags)
+            unrecorded = run.info.status == "FINISHED" and run.info.run_id != parent_id and not done
+            if run.info.status not in ENDINGS or unrecorded:
+                client.set_terminated(run.info.run_id, "FINISHED" if done else "KILLED")
                 mended += 1
+        for ending in missing([run.data.tags for run in nested]):
+            self._settle(parent_id, ending)
         return mended
 
-    def settle(self, name: str, parent_id: str, tags: Mapping[str, object], status: str, error: str = "") -> str:
-        """See to it that the work with these tags has one run, and that it is ended; call it when nobody writes there.
+    def settle(self, parent_id: str, ending: Ending) -> str | None:
+        """See to it that work which has ended has one run, and that it is ended; call it when nobody writes there.
 
-        A run that is not ended, or says FINISHED of work that was not, gets `status`. Where the worker was stopped
-        before it could make a run, one is made, so that no attempt is missing.
+        A run that is not ended, or says FINISHED of work that was not, gets the ending's status. Where the worker was
+        stopped before it could make a run, one is made, so that no attempt is missing.
 
         Parameters
         ----------
-        name : str
-            Of a run that has to be made.
         parent_id : str
             Its parent.
-        tags : mapping
-            What tells the work from all other.
-        status : str
-            ``FINISHED``, ``FAILED`` or ``KILLED``.
-        error : str
-            Kept with a run whose status is changed, where there is anything to say.
+        ending : Ending
+            How it ended.
 
         Returns
         -------
-        str
-            The run's id.
+        str or None
+            The run's id; None where a server is away, and it is seen to once that is back.
         """
-        found = self.find_run(tags)
-        if found is None:
-            with told(self.tracking.resolved_uri):
-                made = self._client.create_run(self.experiment_id, run_name=name[:250], tags=_tags(tags, parent_id))
-            found = str(made.info.run_id)
-        with told(self.tracking.resolved_uri):
-            now = str(self._client.get_run(found).info.status)
-            if now not in ENDINGS or (now == "FINISHED" and status != now):
-                if error:
-                    self._client.set_tag(found, "error", cut(error, 1_000))
-                self._client.set_terminated(found, status)
+        return self._mending(parent_id, lambda parent: self._settle(parent, ending))
+
+    def _settle(self, parent_id: str, ending: Ending) -> str:
+        client, run = self._client, self._find(ending.tags, ask=_directly)
+        if run is None:
+            labels = _tags(ending.tags, parent_id)
+            run = client.create_run(self.experiment_id, run_name=masked(ending.name)[:250], tags=labels)
+        found, status = str(run.info.run_id), str(run.info.status)
+        if status not in ENDINGS or (status == "FINISHED" and ending.status != status):
+            if ending.error:
+                client.set_tag(found, "error", cut(masked(ending.error), 1_000))
+            client.set_terminated(found, ending.status)
         return found
 
     def log_model(
@@ -297,10 +352,21 @@ class Tracker:
         str
             ``models:/m-…``, to be registered or resolved.
         """
-        run_id = run if isinstance(run, str) else run.id
-        return log_model(
-            self.tracking, self._client, self.experiment_id, run_id, model, tuple(class_names), size, metadata or {}
-        )
+        if isinstance(run, str):
+            mail = Direct(Writer(self.tracking, self._client))
+            mail.given = {"run": run, "experiment": self.experiment_id}
+            run = Run(self.tracking, mail)
+        names, facts = tuple(class_names), metadata or {}
+        return "models:/" + run.add_model(lambda folder: save_model(folder, model, names, size, facts))
+
+
+def _directly(find: Callable[[], Any]) -> Any:
+    """Ask the store at once: for what the courier itself does."""
+    return find()
+
+
+def _nested(parent_id: str) -> tuple[str, str]:
+    return f"tags.`{PARENT_TAG}` = '{parent_id}'", "attributes.start_time ASC"
 
 
 def _tags(tags: Mapping[str, object], parent: str | None) -> dict[str, str]:
@@ -313,22 +379,10 @@ def _tags(tags: Mapping[str, object], parent: str | None) -> dict[str, str]:
         "mlflow.source.name": Path(sys.argv[0]).name or "python",
         "mlflow.source.type": "LOCAL",
     }
-    nested = {} if parent is None else {_PARENT: parent}
+    nested = {} if parent is None else {PARENT_TAG: parent}
     return legal_tags({**source, **tags, **nested})
 
 
 def _quotable(value: str) -> bool:
     """Whether MLflow's filter takes the value between quotes; the others are compared here."""
     return value.isprintable() and not set(value) & set("'\"`\\%") and len(value) < 500
-
-
-def _record(run: MlflowRun) -> RunRecord:
-    return RunRecord(
-        id=str(run.info.run_id),
-        experiment=str(run.info.experiment_id),
-        name=str(run.info.run_name),
-        status=str(run.info.status),
-        tags=dict(run.data.tags),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-    )

@@ -29,7 +29,9 @@ def workers_benchmark(cfg: DictConfig) -> None:
     search: Search = build(cfg, "search")
     console = Console()
     with tempfile.TemporaryDirectory(dir=store, prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-        sweep = InstantSweep(Path(folder), replace(search, n_trials=trials, pruner=None), place, seed=int(cfg.seed))
+        settings = replace(search, n_trials=trials, pruner=None)
+        # By a name of its own: in a database that machines share, an earlier benchmark's trials would count.
+        sweep = InstantSweep(Path(folder), settings, place, seed=int(cfg.seed), name=Path(folder).name)
         # Workers come to their first trial seconds after the start; both are of interest.
         marks: list[float] = []
         begun = time.perf_counter()

@@ -84,6 +84,8 @@ class InstantSweep:
         How long a trial waits.
     name : str
         The study's.
+    uri : str or None
+        Where its runs go; None is the store.
     """
 
     store: Path
@@ -93,6 +95,7 @@ class InstantSweep:
     seed: int = 0
     seconds: float = 0.0
     name: str = "instant"
+    uri: str | None = None
 
     def study(self) -> Study:
         """Give its study."""
@@ -100,7 +103,7 @@ class InstantSweep:
 
     def tracker(self) -> Tracker:
         """Give what tracks it."""
-        return Tracker(Tracking(self.store, "instant"))
+        return Tracker(Tracking(self.store, "instant", self.uri))
 
     def run(self, finished: Callable[[], None], watch: Callable[[Crew], None] = lambda _: None) -> Study:
         """Do what is left of it; `watch` is told of the workers before they begin."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wellai_exp.search import Attempt, Study
-from wellai_exp.tracking import Tracker
+from wellai_exp.tracking import Ending, Tracker
 
 _STATUS = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
 
@@ -52,18 +52,20 @@ class Mender:
                 return tags.get("wellai.kind") == "trial"
             return int(tags.get("wellai.trial", -1)) in complete
 
-        self.tracker.reconcile(self.parent, finished)
-        runs = [each.tags for each in self.tracker.children(self.parent) if self._mine(each.tags)]
-        have = {int(tags.get("wellai.trial", -1)) for tags in runs}
-        for attempt in attempts:
-            if attempt.number not in have:
-                self.settle(attempt)
+        def missing(nested: list[Mapping[str, str]]) -> list[Ending]:
+            have = {int(tags.get("wellai.trial", -1)) for tags in nested if self._mine(tags)}
+            return [self._ending(attempt) for attempt in attempts if attempt.number not in have]
+
+        self.tracker.reconcile(self.parent, finished, missing)
 
     def _mine(self, tags: Mapping[str, str]) -> bool:
         return tags.get("wellai.study") == self.study.name
 
     def settle(self, attempt: Attempt) -> None:
         """See to it that an attempt whose worker is gone has its one run, ended as the study has it."""
+        self.tracker.settle(self.parent, self._ending(attempt))
+
+    def _ending(self, attempt: Attempt) -> Ending:
         title = f"{self.stage} {attempt.number:04d} cut off".strip()
         tags = attempt_tags(self.study.name, attempt.number, attempt.attempt)
-        self.tracker.settle(title, self.parent, tags, _STATUS.get(attempt.state, "KILLED"), attempt.reason)
+        return Ending(title, tags, _STATUS.get(attempt.state, "KILLED"), attempt.reason)

@@ -173,13 +173,23 @@ def check_parity(bench: Workbench, model: Any, winner: Winner) -> None:
 
 
 def register(
-    bench: Workbench, run: Run, uri: str, winner: Winner, tags: dict[str, str], name: str | None = None
-) -> int:
-    """Register the model as the challenger, under the experiment's name unless another is given."""
+    bench: Workbench,
+    run: Run,
+    uri: str,
+    winner: Winner,
+    tags: dict[str, str],
+    name: str | None = None,
+    noted: str | None = None,
+) -> int | None:
+    """Register the model as the challenger, under the experiment's name unless another is given.
+
+    Gives the version's number, None where the tracking server is away; the run's tag `noted` says it too.
+    """
     return Registry(bench.tracker.tracking).register(
         uri,
         run_id=run.id,
         tags={**tags, **{f"test/{name}": f"{value:.6f}" for name, value in winner.test.items()}},
         name=name,
+        noted=noted,
         description=f"{winner.choices.backbone.name}, {winner.choices.strategy.name}, {winner.choices.policy.name}",
     )

@@ -18,6 +18,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import Run, Tracker, Tracking
 from wellai_exp.training import Choices, Shared, Task
+from wellai_exp.verbs._deliver import catch_up
 from wellai_exp.verbs._evidence import EvidenceSettings
 from wellai_exp.verbs._numbers import whole_number
 
@@ -58,6 +59,7 @@ class Workbench:
         make_choices(cfg)
         EvidenceSettings.of(cfg.evidence)
         tracker = open_tracker(cfg)
+        catch_up(tracker.tracking)
         manifest = keep_manifest(build_manifest(source, split, store), store)
         # Late, because it takes seconds and everything above can be refused without it.
         prepare_tensorflow()
@@ -136,7 +138,7 @@ def study_name(cfg: DictConfig, manifest: Manifest) -> str:
     if not isinstance(search, dict):
         raise SettingError("search", search, "it is not a group of settings", "choose an option, e.g. search=tpe")
     decides["search"] = {
-        key: value for key, value in search.items() if key not in ("n_trials", "max_failures", "study")
+        key: value for key, value in search.items() if key not in ("n_trials", "max_failures", "study", "storage")
     }
     text = json.dumps([decides, manifest.digest, int(cfg.seed)], sort_keys=True, default=str)
     return f"{cfg.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -30,6 +30,7 @@ from wellai_exp.verbs._trial import Clock, TrialRunner
 from wellai_exp.verbs._winner import Kept, Winner, log_report, log_winner, register
 from wellai_exp.verbs._workbench import Workbench, log_data, study_name
 
+VERSION_TAG, STUDENT_TAG = "wellai.version", "wellai.student"
 SHOWN = ("auc_pr_macro", "accuracy", "balanced_accuracy", "f1_macro")
 
 
@@ -211,19 +212,13 @@ class Sweep:
         if self.cfg.final.baseline:
             plain = self._baseline(finals, finalist, first)
             parent.log_metrics({f"baseline/{name}": value for name, value in plain.test.items()})
+        parent.set_tags({"wellai.reproduce": finalist.reproduce, VERSION_TAG: "", STUDENT_TAG: ""})
         # Before the winner is registered: what is wrong with a student is mended by the same command once more.
-        student = self._student(parent, finals, finalist, winners)
+        self._student(parent, finals, finalist, winners)
         kept = log_winner(self.bench, parent, first, finalist.reproduce, finals.say)
         objective = finals.objective
         parent.log_metrics({f"best/cv_{objective}_mean": finalist.trial.value})
-        version = self._register(parent, kept.uri, first, finalist.reproduce, spread) if self.cfg.register else None
-        parent.set_tags(
-            {
-                "wellai.reproduce": finalist.reproduce,
-                "wellai.version": str(version or ""),
-                "wellai.student": student,
-            }
-        )
+        version = self._register(parent, kept.uri, first, finalist.reproduce, spread, VERSION_TAG)
         return kept, version, seeds
 
     def _baseline(self, finals: Finals, finalist: Finalist, first: Winner) -> Winner:
@@ -234,18 +229,17 @@ class Sweep:
         overrides = [text for text in kept if not text.startswith(f"{STRATEGY_GROUP}=")] + [f"{STRATEGY_GROUP}=none"]
         return finals.baseline(finalist.composer.trial(overrides), finalist.composer.reproduce(overrides))
 
-    def _student(self, parent: Run, finals: Finals, finalist: Finalist, winners: list[Winner]) -> str:
-        """Distil a student where one is asked for, and register it beside its teacher; gives its version."""
+    def _student(self, parent: Run, finals: Finals, finalist: Finalist, winners: list[Winner]) -> None:
+        """Distil a student where one is asked for, and register it beside its teacher."""
         overrides = [str(override) for override in self.cfg.distill.student]
         if not overrides:
-            return ""
+            return
         student, reproduce = finals.distil(finalist, winners, overrides)
         parent.log_metrics({f"student/{name}": value for name, value in student.test.items()})
         kept = log_winner(self.bench, parent, student, reproduce, finals.say, "student")
         name = f"{self.cfg.tracking.registered_name}-student"
-        version = self._register(parent, kept.uri, student, reproduce, {}, name) if self.cfg.register else None
+        version = self._register(parent, kept.uri, student, reproduce, {}, STUDENT_TAG, name)
         log_report(self.bench, parent, kept, version, name=name, part="student")
-        return str(version or "")
 
     def _register(
         self,
@@ -254,20 +248,24 @@ class Sweep:
         winner: Winner,
         reproduce: str,
         spread: Mapping[str, float],
+        noted: str,
         name: str | None = None,
-    ) -> int:
+    ) -> int | None:
+        """Register a model where that is asked for; gives its version where there is one now."""
+        if not self.cfg.register:
+            return None
         tags = {
             "wellai.study": self.name,
             "wellai.data_digest": self.bench.manifest.digest,
             "wellai.reproduce": reproduce,
             **{key: f"{value:.6f}" for key, value in spread.items()},
         }
-        return register(self.bench, parent, uri, winner, tags, name)
+        return register(self.bench, parent, uri, winner, tags, name, noted)
 
     def _closing(self, parent: Run, done: Mapping[str, StageRun]) -> Closing:
         """Put the last screen together from what the sweep's run holds."""
         record = self.bench.tracker.get(parent.id)
-        version = record.tags.get("wellai.version", "")
+        version = record.tags.get(VERSION_TAG, "")
         run = self._last(done)
 
         def part(prefix: str) -> dict[str, float]:
@@ -292,6 +290,8 @@ class Sweep:
 
     def _place(self, version: str) -> str:
         tracking = self.cfg.tracking
+        if not version and self.cfg.register:
+            return "Not registered yet: it will be once the tracking server has the model."
         if not version:
             return "Not registered, as register=false asks; the model lies in the sweep's run."
         return f"Registered: {tracking.registered_name} version {version}, alias {tracking.alias}"

@@ -43,5 +43,7 @@ def run(cfg: DictConfig) -> None:
     console.print(metrics_table({**cross_validated, **{f"test/{name}": value for name, value in winner.test.items()}}))
     say_leaks(console, winner.evaluation)
     console.print(f"run {run_.id} of experiment {cfg.name}; look at it with [bold]wellai-exp ui[/bold]")
+    if cfg.register and version is None:
+        console.print("not registered yet: it will be once the tracking server has the model")
     if version is not None:
         console.print(f"registered as {cfg.tracking.registered_name} version {version} ({cfg.tracking.alias})")
