@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from wellai_exp.compute import Note, Work
 from wellai_exp.config import Composer, Sources
 from wellai_exp.data import Manifest
+from wellai_exp.masking import remember
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.search import Goals, Proposal, Report
 from wellai_exp.tracking import Tracker
@@ -84,6 +85,7 @@ class BenchJob:
 
     def open(self, say: Callable[[str], None], note: Callable[[Note], None]) -> Work:
         """Make the workbench."""
+        remember(OmegaConf.to_container(self.cfg, resolve=False))
         prepare_tensorflow()
         self.sources.begin()
         shared = Shared(self.manifest, self.store, int(self.cfg.seed), self.memory_share)
