@@ -34,12 +34,15 @@ TARGETS = (
     "onnx",
     *(f"tfjs_{kind}" for kind in ("float32", "float16", "uint8")),
 )
-# Networks whose weights were learnt. Of those that keep random ones, the classes lie so close together that whole
-# numbers exchange some: what they give is judged and shown, and only exact formats are asked to be fit.
-LEARNT = ("small_conv", "mobilenet_v1", "mobilenet_v2")
-WHOLE = ("tflite_dynamic", "tflite_int8")
 # What cannot be, and the words that say why.
 IMPOSSIBLE = {("convnext_tiny", "tfjs"): "Erfc"}
+# MobileNetV2's linear bottlenecks hold a few very large values, so that 8 bits for all leave its features a sixth of
+# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement. The gate must see it.
+UNFIT = {("mobilenet_v2", "tflite_int8"), ("mobilenet_v2", "tfjs_uint8")}
+# Networks that keep random weights: their classes lie so close together that 8 bits exchange some. What they give is
+# judged and shown, and only formats of more bits are asked to be fit.
+RANDOM = ("mobilenet_v3_small", "efficientnet_v2_b0", "convnext_tiny")
+WHOLE = ("tflite_dynamic", "tflite_int8", "tfjs_uint8")
 
 
 def _application(name: str, file: str | None = None, **more: Any) -> Callable[[Path], Backbone]:
@@ -150,23 +153,25 @@ def test_every_target_is_fit_or_says_why_it_cannot_be(
     # Eight classes by chance are an eighth; decisions that mean nothing would prove nothing.
     accuracy = float((reference.probabilities.argmax(axis=1) == photographs.test_labels).mean())
     print(f"\n{name}: accuracy {accuracy:.3f} in Keras on {len(photographs.test)} photographs")
-    assert accuracy > 2 / CLASSES
+    assert accuracy > (1.5 if name in RANDOM else 4) / CLASSES
     wrong = []
     for each in TARGETS:
         found = verdict(each, served, reference, rules, tmp_path, page_store)
-        excuse = IMPOSSIBLE.get((name, each.partition("_")[0]))
-        if isinstance(found, str):
-            print(f"  {each}: {found}")
-            wrong += [] if excuse and excuse in found else [f"{each}: {found}"]
-            continue
-        for runtime, numbers in found.parity.items():
-            told = f"largest {numbers['largest']:.1e}, agreement {numbers['agreement']:.3f}"
-            print(f"  {each} in {runtime}: {found.size_mb:.2f} MB, {told}", flush=True)
-        unread = found.format == "tfjs" and found.fit is None
-        close = name not in LEARNT and each in WHOLE
-        wrong += (
-            []
-            if not excuse and (found.fit or unread or close)
-            else [f"{each}: {found.problem or 'it was to be refused'}"]
-        )
+        if not _as_expected(name, each, found):
+            wrong.append(f"{each}: {found if isinstance(found, str) else found.problem or 'it was to be refused'}")
     assert wrong == []
+
+
+def _as_expected(name: str, target: str, found: Artifact | str) -> bool:
+    """Show what was found, and say whether it is what must be."""
+    excuse = IMPOSSIBLE.get((name, target.partition("_")[0]))
+    if isinstance(found, str):
+        print(f"  {target}: {found}", flush=True)
+        return excuse is not None and excuse in found
+    for runtime, numbers in found.parity.items():
+        told = f"largest {numbers['largest']:.1e}, agreement {numbers['agreement']:.3f}"
+        print(f"  {target} in {runtime}: {found.size_mb:.2f} MB, {told}, fit {found.fit}", flush=True)
+    if (name, target) in UNFIT:
+        return found.fit is False and "get another class than in Keras" in found.problem
+    judged = name in RANDOM and target in WHOLE and found.fit is not None
+    return excuse is None and (found.fit is True or judged)
