@@ -73,9 +73,10 @@ def run(cfg: DictConfig) -> None:
         checked = max((len(each.images) for each in maker.references.values()), default=0)
         CardMaker(ref, model, known, cfg.card, seed).write(folder, bundle, checked, picture)
         sha256 = seal_bundle(bundle)
-    # A sweep's run may hold a winner and a student.
-    part = str(ref.metadata.get("part") or "test")
-    registry.attach(ref, place, "export" if part == "test" else f"{part}/export", _tags(bundle, sha256, targets))
+        # From here and not from its place, where another export may lie by then. A sweep's run may hold a winner and a
+        # student.
+        part = str(ref.metadata.get("part") or "test")
+        registry.attach(ref, folder, "export" if part == "test" else f"{part}/export", _tags(bundle, sha256, targets))
     _show(console, bundle, place, store)
 
 
