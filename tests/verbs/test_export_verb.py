@@ -16,8 +16,8 @@ from tracking_stores import tracking_in
 
 from wellai_exp.cli import main
 from wellai_exp.data import ImageFolder, ImageReader, Split, build_manifest, keep_manifest
-from wellai_exp.evaluation import save_evaluation
 from wellai_exp.export import read_bundle
+from wellai_exp.promotion import keep_predictions
 from wellai_exp.tracking import Registry, Tracker
 from wellai_exp.verbs._evaluated import evaluation_of
 
@@ -72,9 +72,7 @@ class Place:
             uri = self.tracker.log_model(run, model, class_names=NAMES, size=SIZE, metadata=facts)
             pixels = np.concatenate(list(ImageReader(self.test_files, SIZE, "stretch")))
             evaluation = evaluation_of(self.manifest, np.asarray(model(pixels.astype(np.float32))))
-            kept = folder / "predictions.parquet"
-            save_evaluation(evaluation, kept)
-            run.log_file(kept, "test")
+            keep_predictions(run, evaluation, "test")
         self.run_id = run.id
         Registry(self.tracker.tracking).register(uri, "colours")
 
