@@ -172,12 +172,12 @@ class Maker:
 
 def _targets(cfg: DictConfig) -> list[Target]:
     """Make the targets that the config lists, and of those the ones that are asked for."""
-    listed = [str(name) for name in OmegaConf.select(cfg, "target") or ()]
+    known = [str(name) for name in OmegaConf.select(cfg, "target") or ()]
     asked = [str(name) for name in listed(cfg.targets)]
     for name in asked:
-        if not any(_means(name, each) for each in listed):
-            raise SettingError("targets", name, "there is no such target", f"choose among {', '.join(listed)}")
-    chosen = [each for each in listed if not asked or any(_means(name, each) for name in asked)]
+        if not any(_means(name, each) for each in known):
+            raise SettingError("targets", name, "there is no such target", f"choose among {', '.join(known)}")
+    chosen = [each for each in known if not asked or any(_means(name, each) for name in asked)]
     if not chosen:
         raise SettingError("target", "[]", "nothing would be exported", "set target=default")
     made = [build(cfg, f"target.{name}") for name in chosen]
