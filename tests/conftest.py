@@ -13,6 +13,8 @@ import pytest
 pytest_plugins = ("place", "drawn_bundle", "clusters")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As a command has it; FFmpeg reads it once a process, and a test may make a film before one reads one.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 # Hydra sets logging up anew for each command and closes the handlers there were. TensorFlow's would then close the
 # stream it was made with: pytest's capture of stderr, unless it is the real one.
 absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__

@@ -14,6 +14,9 @@ import pytest
 from wellai_exp.config._guard import check
 from wellai_exp.errors import SettingError
 
+# What all of them share takes seconds to make.
+pytestmark = pytest.mark.xdist_group("hostile_config")
+
 SECRET = "canary-7f3a9c51"
 EVIL = "import pathlib; pathlib.Path('RAN').touch()\n\ndef act(*args, **kwargs):\n    pathlib.Path('RAN').touch()\n"
 

@@ -16,6 +16,9 @@ from hostile_models import CASES
 from wellai_exp.errors import SettingError
 from wellai_exp.models import Application
 
+# What all of them share takes seconds to make.
+pytestmark = pytest.mark.xdist_group("hostile_models")
+
 EVIL = "import pathlib\npathlib.Path('RAN').touch()\n\n\nclass Evil:\n    pass\n\n\ndef act(*args):\n    return args\n"
 
 

@@ -26,6 +26,7 @@ def by_configuration(place: Place, kept: list[optuna.trial.FrozenTrial]) -> Mapp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.xdist_group("swept")
 def test_a_killed_worker_costs_nothing(new_place: Callable[[], Place], swept: Swept) -> None:
     place = new_place()
@@ -34,7 +35,7 @@ def test_a_killed_worker_costs_nothing(new_place: Callable[[], Place], swept: Sw
     workers = [child for child in psutil.Process(process.pid).children() if "wellai_exp.compute" in child.cmdline()]
     assert len(workers) == 2
     os.kill(workers[0].pid, signal.SIGKILL)
-    said = process.communicate(timeout=300)[0]
+    said = process.communicate(timeout=900)[0]
     assert process.returncode == 0, said
     assert "6/6" in said
     done = counted(place)
@@ -51,6 +52,7 @@ def test_a_killed_worker_costs_nothing(new_place: Callable[[], Place], swept: Sw
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_command_killed_inside_the_registration_registers_once(new_place: Callable[[], Place]) -> None:
     place = new_place()
     faults = Path(__file__).parents[1] / "faults"

@@ -34,12 +34,16 @@ TARGETS = (
     "onnx",
     *(f"tfjs_{kind}" for kind in ("float32", "float16", "uint8")),
 )
-# Networks whose weights were learnt. Of those that keep random ones, the classes lie so close together that whole
-# numbers exchange some: what they give is judged and shown, and only exact formats are asked to be fit.
-LEARNT = ("small_conv", "mobilenet_v1", "mobilenet_v2")
-WHOLE = ("tflite_dynamic", "tflite_int8")
 # What cannot be, and the words that say why.
 IMPOSSIBLE = {("convnext_tiny", "tfjs"): "Erfc"}
+# MobileNetV2's linear bottlenecks hold a few very large values, so that 8 bits for all leave its features a sixth of
+# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement, which the gate must
+# see.
+UNFIT = {("mobilenet_v2", "tflite_int8"), ("mobilenet_v2", "tfjs_uint8")}
+# Networks that keep random weights: their classes lie so close together that 8 bits exchange some. What they give is
+# judged and shown, and only formats of more bits are asked to be fit.
+RANDOM = ("mobilenet_v3_small", "efficientnet_v2_b0", "convnext_tiny")
+WHOLE = ("tflite_dynamic", "tflite_int8", "tfjs_uint8")
 
 
 def _application(name: str, file: str | None = None, **more: Any) -> Callable[[Path], Backbone]:
@@ -112,52 +116,63 @@ def trained(backbone: Backbone, photographs: Photographs) -> Any:
     batches = np.array_split(photographs.train, len(photographs.train) // 16)
     features = np.concatenate([np.asarray(trunk(batch.astype(np.float32), training=False)) for batch in batches])
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
-    head = keras.layers.Dense(CLASSES, activation="softmax")
+    # As the project's own linear head is fitted: full batches, a falling rate, weights kept small.
+    head = keras.layers.Dense(CLASSES, activation="softmax", kernel_regularizer=keras.regularizers.L2(1e-3))
+    rate = keras.optimizers.schedules.CosineDecay(0.01, 60)
     probe = keras.Sequential([keras.Input(features.shape[1:]), head])
-    probe.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    probe.fit((features - mean) / spread, photographs.train_labels, batch_size=64, epochs=40, verbose=0)
+    probe.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    scaled, everything = (features - mean) / spread, len(features)
+    probe.fit(scaled, photographs.train_labels, batch_size=everything, epochs=60, verbose=0)
     standard = keras.layers.Rescaling((1 / spread).tolist(), (-mean / spread).tolist())
     return keras.Model(trunk.inputs[0], head(standard(trunk.outputs[0])), name=trunk.name)
 
 
-def verdict(name: str, served: Served, reference: Reference, rules: ParityRules, folder: Path) -> Artifact | str:
+def verdict(
+    name: str, served: Served, reference: Reference, rules: ParityRules, folder: Path, page_store: Path
+) -> Artifact | str:
     target = target_named(name)
     try:
         megabytes = target.write(served, folder / target.path())
     except TrialFailed as failed:
         return str(failed)
     written = Artifact(name, target.format, target.path(), SIZE, megabytes)
-    return check_artifact(written, folder, target.weights, all_runtimes(folder), reference, rules)
+    return check_artifact(written, folder, target.weights, all_runtimes(page_store), reference, rules)
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_target_is_fit_or_says_why_it_cannot_be(
-    name: str, photographs: Photographs, assets: Path, tmp_path: Path
+    name: str, photographs: Photographs, assets: Path, tmp_path: Path, page_store: Path
 ) -> None:
     model, rules = trained(BACKBONES[name](assets / "weights"), photographs), ParityRules(resamples=100)
     write_saved_model(model, tmp_path / "served")
-    served = Served(tmp_path / "served", name, SIZE, lambda n: photographs.train[:n])
+    # Of all classes: rows are sorted by them.
+    mixed = np.random.default_rng(0).permutation(photographs.train)
+    served = Served(tmp_path / "served", name, SIZE, lambda n: mixed[:n])
     asked = photographs.test, photographs.test_labels, photographs.test_groups
     reference = Reference.of(model, *asked, rules, 0)
     # Eight classes by chance are an eighth; decisions that mean nothing would prove nothing.
     accuracy = float((reference.probabilities.argmax(axis=1) == photographs.test_labels).mean())
     print(f"\n{name}: accuracy {accuracy:.3f} in Keras on {len(photographs.test)} photographs")
-    assert accuracy > 2 / CLASSES
+    assert accuracy > (1.5 if name in RANDOM else 4) / CLASSES
     wrong = []
     for each in TARGETS:
-        found = verdict(each, served, reference, rules, tmp_path)
-        excuse = IMPOSSIBLE.get((name, each.partition("_")[0]))
-        if isinstance(found, str):
-            print(f"  {each}: {found}")
-            wrong += [] if excuse and excuse in found else [f"{each}: {found}"]
-            continue
-        print(f"  {each}: {found.size_mb:.2f} MB, {dict(found.parity)} {found.problem}", flush=True)
-        unread = found.format == "tfjs" and found.fit is None
-        close = name not in LEARNT and each in WHOLE
-        wrong += (
-            []
-            if not excuse and (found.fit or unread or close)
-            else [f"{each}: {found.problem or 'it was to be refused'}"]
-        )
+        found = verdict(each, served, reference, rules, tmp_path, page_store)
+        if not _as_expected(name, each, found):
+            wrong.append(f"{each}: {found if isinstance(found, str) else found.problem or 'it was to be refused'}")
     assert wrong == []
+
+
+def _as_expected(name: str, target: str, found: Artifact | str) -> bool:
+    """Show what was found, and say whether it is what must be."""
+    excuse = IMPOSSIBLE.get((name, target.partition("_")[0]))
+    if isinstance(found, str):
+        print(f"  {target}: {found}", flush=True)
+        return excuse is not None and excuse in found
+    for runtime, numbers in found.parity.items():
+        told = f"largest {numbers['largest']:.1e}, agreement {numbers['agreement']:.3f}"
+        print(f"  {target} in {runtime}: {found.size_mb:.2f} MB, {told}, fit {found.fit}", flush=True)
+    if (name, target) in UNFIT:
+        return found.fit is False and "get another class than in Keras" in found.problem
+    judged = name in RANDOM and target in WHOLE and found.fit is not None
+    return excuse is None and (found.fit is True or judged)

@@ -179,6 +179,7 @@ def _in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         return optuna.create_study(study_name=name, directions=directions)
 
     monkeypatch.setattr(study_module, "open_study", open_study)
+    monkeypatch.setattr(study_module, "identity", lambda _store, _storage: None)
 
 
 def finish(store: Path, seed: int, **settings: object) -> tuple[Trainer, Study]:

@@ -16,8 +16,8 @@ from tracking_stores import tracking_in
 
 from wellai_exp.cli import main
 from wellai_exp.data import ImageFolder, ImageReader, Split, build_manifest, keep_manifest
-from wellai_exp.evaluation import save_evaluation
 from wellai_exp.export import read_bundle
+from wellai_exp.promotion import keep_predictions
 from wellai_exp.tracking import Registry, Tracker
 from wellai_exp.verbs._evaluated import evaluation_of
 
@@ -72,9 +72,7 @@ class Place:
             uri = self.tracker.log_model(run, model, class_names=NAMES, size=SIZE, metadata=facts)
             pixels = np.concatenate(list(ImageReader(self.test_files, SIZE, "stretch")))
             evaluation = evaluation_of(self.manifest, np.asarray(model(pixels.astype(np.float32))))
-            kept = folder / "predictions.parquet"
-            save_evaluation(evaluation, kept)
-            run.log_file(kept, "test")
+            keep_predictions(run, evaluation, "test")
         self.run_id = run.id
         Registry(self.tracker.tracking).register(uri, "colours")
 
@@ -99,10 +97,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_a_bundle_has_all_that_is_needed_and_is_attached(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place.export(monkeypatch, "models:/colours@challenger", "targets=[saved_model,tflite]", "sizes=[32,40]")
+    place.export(
+        monkeypatch, "models:/colours@challenger", "targets=[saved_model,tflite_float32,tflite_int8]", "sizes=[32,40]"
+    )
     said = capsys.readouterr().out
     bundle = read_bundle(place.store / "bundles" / "colours-1")
-    kinds = ["saved_model", *(f"tflite_{kind}" for kind in ("float32", "float16", "dynamic", "int8"))]
+    kinds = ["saved_model", "tflite_float32", "tflite_int8"]
     assert [each.name for each in bundle.artifacts] == [*kinds, *(f"{kind}@40" for kind in kinds)]
     assert [each.problem for each in bundle.artifacts if not each.fit] == []
     assert {each.size for each in bundle.artifacts if each.name.endswith("@40")} == {40}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
@@ -41,6 +41,7 @@ from wellai_exp.tracking import ModelRef, Registry, load
 from wellai_exp.verbs._export_card import PICTURE, CardMaker, Known, licence_notes, write_notes
 from wellai_exp.verbs._export_images import ExportImages
 from wellai_exp.verbs._export_table import artifact_rows, artifacts_table, largest_difference, problems_of
+from wellai_exp.verbs._listed import listed
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._workbench import open_tracker
 
@@ -55,7 +56,7 @@ def run(cfg: DictConfig) -> None:
     tracker = open_tracker(cfg)
     registry = Registry(tracker.tracking)
     ref = registry.resolve(str(cfg.model))
-    sizes = [whole_number("sizes", size, "set sizes=[160,224]", least=1) for size in _listed(cfg.sizes)] or [ref.size]
+    sizes = [whole_number("sizes", size, "set sizes=[160,224]", least=1) for size in listed(cfg.sizes)] or [ref.size]
     place = Path(str(cfg.out)) if cfg.out is not None else store / "bundles" / _folder_name(ref)
     prepare_tensorflow()
     known, images = Known.of(tracker, ref), ExportImages(ref, store, seed)
@@ -73,9 +74,10 @@ def run(cfg: DictConfig) -> None:
         checked = max((len(each.images) for each in maker.references.values()), default=0)
         CardMaker(ref, model, known, cfg.card, seed).write(folder, bundle, checked, picture)
         sha256 = seal_bundle(bundle)
-    # A sweep's run may hold a winner and a student.
-    part = str(ref.metadata.get("part") or "test")
-    registry.attach(ref, place, "export" if part == "test" else f"{part}/export", _tags(bundle, sha256, targets))
+        # From here and not from its place, where another export may lie by then. A sweep's run may hold a winner and a
+        # student.
+        part = str(ref.metadata.get("part") or "test")
+        registry.attach(ref, folder, "export" if part == "test" else f"{part}/export", _tags(bundle, sha256, targets))
     _show(console, bundle, place, store)
 
 
@@ -170,12 +172,12 @@ class Maker:
 
 def _targets(cfg: DictConfig) -> list[Target]:
     """Make the targets that the config lists, and of those the ones that are asked for."""
-    listed = [str(name) for name in OmegaConf.select(cfg, "target") or ()]
-    asked = [str(name) for name in _listed(cfg.targets)]
+    known = [str(name) for name in OmegaConf.select(cfg, "target") or ()]
+    asked = [str(name) for name in listed(cfg.targets)]
     for name in asked:
-        if not any(_means(name, each) for each in listed):
-            raise SettingError("targets", name, "there is no such target", f"choose among {', '.join(listed)}")
-    chosen = [each for each in listed if not asked or any(_means(name, each) for name in asked)]
+        if not any(_means(name, each) for each in known):
+            raise SettingError("targets", name, "there is no such target", f"choose among {', '.join(known)}")
+    chosen = [each for each in known if not asked or any(_means(name, each) for name in asked)]
     if not chosen:
         raise SettingError("target", "[]", "nothing would be exported", "set target=default")
     made = [build(cfg, f"target.{name}") for name in chosen]
@@ -197,13 +199,6 @@ def _precision(cfg: DictConfig) -> float:
     if not 0 < precision <= 1:
         raise SettingError("precision", cfg.precision, "it must be above 0 and at most 1", "set precision=0.9")
     return precision
-
-
-def _listed(value: object) -> list[object]:
-    """Give a setting that is a list, one value, or nothing as a list."""
-    if isinstance(value, ListConfig):
-        return list(value)
-    return [] if value is None else [value]
 
 
 def _folder_name(ref: ModelRef) -> str:
