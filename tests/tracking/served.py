@@ -47,7 +47,7 @@ class Served:
                 stderr=log,
                 start_new_session=True,
             )
-        for _ in range(600):
+        for _ in range(1500):
             try:
                 with urllib.request.urlopen(f"{self.url}/health", timeout=5):
                     return
