@@ -37,7 +37,7 @@ TARGETS = (
 # What cannot be, and the words that say why.
 IMPOSSIBLE = {("convnext_tiny", "tfjs"): "Erfc"}
 # MobileNetV2's linear bottlenecks hold a few very large values, so that 8 bits for all leave its features a sixth of
-# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement. The gate must see it.
+# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement. The gate sees it.
 UNFIT = {("mobilenet_v2", "tflite_int8"), ("mobilenet_v2", "tfjs_uint8")}
 # Networks that keep random weights: their classes lie so close together that 8 bits exchange some. What they give is
 # judged and shown, and only formats of more bits are asked to be fit.
