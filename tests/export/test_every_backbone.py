@@ -37,9 +37,9 @@ TARGETS = (
 # What cannot be, and the words that say why.
 IMPOSSIBLE = {("convnext_tiny", "tfjs"): "Erfc"}
 # MobileNetV2's linear bottlenecks hold a few very large values, so that 8 bits for all leave its features a sixth of
-# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement, which the gate must
-# see.
-UNFIT = {("mobilenet_v2", "tflite_int8"), ("mobilenet_v2", "tfjs_uint8")}
+# their spread off, and a head on a frozen network does not learn to bear it: 93 to 94 % agreement. The gate sees it.
+# TensorFlow.js has one scale for a whole kernel, which batch normalisation has made uneven: 93 to 94 % too.
+UNFIT = {("mobilenet_v2", "tflite_int8"), ("mobilenet_v2", "tfjs_uint8"), ("mobilenet_v1", "tfjs_uint8")}
 # Networks that keep random weights: their classes lie so close together that 8 bits exchange some. What they give is
 # judged and shown, and only formats of more bits are asked to be fit.
 RANDOM = ("mobilenet_v3_small", "efficientnet_v2_b0", "convnext_tiny")

@@ -26,7 +26,7 @@ from wellai_exp.export import (
     target_named,
     write_saved_model,
 )
-from wellai_exp.export._tfjs import _flatten_biases
+from wellai_exp.export._tfjs_process import with_vector_biases
 
 SIZE, CLASSES = 32, 4
 
@@ -155,20 +155,20 @@ def test_tensorflow_js_gets_a_graph_of_operations_that_it_knows(served: Served, 
     assert all(weight["quantization"]["dtype"] == "uint8" for weight in weights.values() if "quantization" in weight)
 
 
-def test_a_bias_of_four_dimensions_becomes_one(tmp_path: Path) -> None:
-    dims = [{"size": str(size)} for size in (1, 1, 1, 6)]
-    constant = {"name": "bias", "op": "Const", "attr": {"value": {"tensor": {"tensorShape": {"dim": dims}}}}}
-    other = {"name": "scale", "op": "Const", "attr": {"value": {"tensor": {"tensorShape": {"dim": dims}}}}}
-    fused = {"name": "conv", "op": "_FusedConv2D", "input": ["x", "kernel", "bias"]}
-    shapes = [{"name": name, "shape": [1, 1, 1, 6]} for name in ("bias", "scale")]
-    path = tmp_path / "model.json"
-    nodes = [constant, other, fused]
-    path.write_text(json.dumps({"modelTopology": {"node": nodes}, "weightsManifest": [{"weights": shapes}]}))
-    _flatten_biases(path)
-    mended = json.loads(path.read_text())
-    assert [weight["shape"] for weight in mended["weightsManifest"][0]["weights"]] == [[6], [1, 1, 1, 6]]
-    sizes = [node["attr"]["value"]["tensor"]["tensorShape"]["dim"] for node in mended["modelTopology"]["node"][:2]]
-    assert sizes == [[{"size": "6"}], dims]
+def test_the_bias_of_a_fused_convolution_becomes_a_vector() -> None:
+    biases = {"four": np.arange(6.0).reshape(1, 1, 1, 6), "one": np.array(3.0), "plain": np.arange(6.0)}
+    kernels = {"kernel": np.zeros((1, 1, 2, 6)), "depthwise": np.zeros((3, 3, 3, 2))}
+    groups = [[{"name": name, "data": data} for name, data in {**biases, **kernels}.items()]]
+    asked = [("_FusedConv2D", "kernel", bias) for bias in biases] + [("FusedDepthwiseConv2dNative", "depthwise", "one")]
+    nodes = [
+        {"name": f"conv {number}", "op": op, "input": ["x", *inputs]} for number, (op, *inputs) in enumerate(asked)
+    ]
+    _, (mended,) = with_vector_biases({"node": nodes}, groups)
+    weights = {entry["name"]: entry["data"] for entry in mended}
+    found = [weights[node["input"][2]].tolist() for node in nodes[: len(asked)]]
+    assert found == [[0, 1, 2, 3, 4, 5], [3.0] * 6, [0, 1, 2, 3, 4, 5], [3.0] * 6]
+    constants = {node["name"]: node for node in nodes[len(asked) :]}
+    assert set(constants) == {node["input"][2] for node in nodes[: len(asked)]} - {"plain"}
 
 
 def test_without_tensorflowjs_one_sentence_says_what_to_type(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -43,9 +44,15 @@ _IN_A_BROWSER = (
     "In a browser, infer is what the page computes; wait, and so FPS and latency, hold the way of each frame from this "
     "process to the page and back too, which a page that has the camera itself does not go."
 )
+# What stands above and below in each column.
 _HEADINGS = (
-    *("FPS", "dropped", "latency p50 (ms)", "p95", "p99"),
-    *("decode", "prepare", "infer", "wait", "memory (MB)", "load (s)", "size (MB)"),
+    "FPS\ndropped",
+    "latency\np50 (ms)",
+    "p95\np99",
+    "decode\nprepare",
+    "infer\nwait",
+    "memory\nsize (MB)",
+    "load\n(s)",
 )
 _PARTS = ("decode", "preprocess", "inference", "wait")
 
@@ -249,25 +256,24 @@ def _every_answer(rows: Sequence[Row]) -> pd.DataFrame:
 
 def _table(rows: Sequence[Row], task: StreamTask, bundle: Bundle) -> Table:
     title = f"{bundle.title} before a camera of {task.fps:g} FPS: {task.seconds:g} s of {task.frames.title}"
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("artifact", overflow="fold")
-    table.add_column("runtime", overflow="fold")
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("artifact\n  runtime", overflow="fold")
     for heading in _HEADINGS:
         table.add_column(heading, justify="right")
     for row in rows:
         known = row.figures()
         if not known:
             continue
+        # Two lines a row, so that a terminal of 80 columns holds all.
         table.add_row(
-            row.artifact.name,
-            row.runtime.name,
-            f"{known['fps']:.1f}",
-            f"{known['dropped']:.0f} ({100 * known['dropped_share']:.1f} %)",
-            *(f"{known[f'latency_p{q}_ms']:.1f}" for q in (50, 95, 99)),
-            *(f"{known[f'{part}_ms']:.2f}" for part in _PARTS),
-            f"{known['memory_mb']:.0f}",
+            f"{row.artifact.name}\n  {row.runtime.name}",
+            f"{known['fps']:.1f}\n{100 * known['dropped_share']:.1f} %",
+            f"{known['latency_p50_ms']:.1f}\n",
+            f"{known['latency_p95_ms']:.1f}\n{known['latency_p99_ms']:.1f}",
+            f"{known['decode_ms']:.2f}\n{known['preprocess_ms']:.2f}",
+            f"{known['inference_ms']:.2f}\n{known['wait_ms']:.2f}",
+            f"{known['memory_mb']:.0f}\n{known['size_mb']:.2f}",
             f"{known['load_s']:.2f}",
-            f"{known['size_mb']:.2f}",
         )
     return table
 
