@@ -153,3 +153,14 @@ class NeverOpens(Plain):
     def open(self, _say: Callable[[str], None], _note: Callable[[Note], None]) -> Work:
         """Fail."""
         raise RuntimeError("no such device")
+
+
+@dataclass(frozen=True)
+class Tells(Plain):
+    """Writes down what a variable is worth in its process."""
+
+    variable: str = ""
+
+    def before(self, proposal: Proposal) -> None:
+        """Write."""
+        (self.folder / "told").write_text(os.environ.get(self.variable, "nothing"))

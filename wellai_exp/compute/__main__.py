@@ -1,4 +1,4 @@
-"""``python -m wellai_exp.compute``: a worker; the parent starts it and nobody else."""
+"""``python -m wellai_exp.compute``: a worker; its parent starts it, or a cluster for it, and nobody else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from wellai_exp import milestones, stopping
+from wellai_exp.compute._entrance import read_entrance
 from wellai_exp.compute._link import Link
 from wellai_exp.compute._messages import (
     Assigned,
@@ -96,6 +97,7 @@ def _evaluate(link: Link, work: Work, brief: Any, assigned: Assigned) -> None:
 
 def _open(link: Link) -> Work:
     hired: Hired = link.receive()
+    os.environ.update(hired.environment)
     job: Job = pickle.loads(hired.job)  # noqa: S301 - from the parent, over a socket that nobody else has
     current = [-1]
 
@@ -114,7 +116,7 @@ def _open(link: Link) -> Work:
 
 def main() -> None:
     """Evaluate what the parent sends until it says stop or is gone."""
-    descriptor, parent, beat = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    line, parent, beat = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
@@ -123,7 +125,8 @@ def main() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(Masking())
     stopping.listen()
-    link = Link(Connection(descriptor), beat)
+    # A local worker inherits its end of the line; one on another machine is told where to go.
+    link = Link(read_entrance().enter() if line == "-" else Connection(int(line)), beat)
     try:
         milestones.passed(milestones.BEFORE_FIRST_BEAT)
         link.start()

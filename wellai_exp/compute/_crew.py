@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from wellai_exp import stopping
-from wellai_exp.compute._local import Local, Post
 from wellai_exp.compute._messages import Assigned, Beat, Free, Job, Note, Received, Said
+from wellai_exp.compute._place import Place, Post
 from wellai_exp.compute._shift import Shift
 from wellai_exp.errors import WellaiError
 from wellai_exp.search import Attempt, Study, Underway
@@ -32,7 +32,7 @@ class Member:
     Parameters
     ----------
     post : Post
-        Its process.
+        Its end here.
     opened : bool
         Whether it has been ready once.
     free : bool
@@ -66,7 +66,7 @@ class Crew:
 
     Parameters
     ----------
-    place : Local
+    place : Place
         Where and how many.
     job : Job
         What they are hired for.
@@ -79,7 +79,7 @@ class Crew:
     """
 
     def __init__(
-        self, place: Local, job: Job, log: Path, say: Callable[[str], None], note: Callable[[Note], None]
+        self, place: Place, job: Job, log: Path, say: Callable[[str], None], note: Callable[[Note], None]
     ) -> None:
         self.place = place
         self.members: list[Member] = []
@@ -97,6 +97,7 @@ class Crew:
         for member in self.members:
             member.post.kill()
         self.members.clear()
+        self.place.close()
 
     def run(self, study: Study, brief: Any, settle: Settle, finished: Callable[[], None]) -> None:
         """Evaluate proposals until the total is reached, as :meth:`Study.run` does, several at a time.
@@ -142,9 +143,12 @@ class Crew:
         # Were we ourselves stopped or busy, that is no silence of theirs: what they said waits to be read.
         passed, self._listened = min(now - self._listened, 2 * _ROUND), now
         heard: list[tuple[Member, Received]] = []
+        if self.members and all(member.post.waiting for member in self.members):
+            self._say(f"waiting for room for {len(self.members)} workers")
         for member in self.members:
             messages = member.post.receive() if member in ready else []
-            member.silence = 0.0 if messages else member.silence + passed
+            # Who waits for room in a queue cannot be heard.
+            member.silence = 0.0 if messages or member.post.waiting else member.silence + passed
             heard += [(member, message) for message in messages if not self._taken(member, message)]
         return heard
 

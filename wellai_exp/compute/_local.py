@@ -7,78 +7,56 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import ClassVar
 
 import psutil
 
-from wellai_exp.compute._messages import Hired, Job, Received
-from wellai_exp.errors import SettingError
+from wellai_exp.compute._messages import Hired, Job
+from wellai_exp.compute._place import Place, Post, share_of_machine
 
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENCV_FOR_THREADS_NUM",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
 # Of the machine's memory; the rest is the parent's and the system's.
 _SHARED_MEMORY = 0.9
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(Place):
     """Evaluate trials on this machine.
 
     Parameters
     ----------
     workers : int
         1 evaluates in the command's own process; more are processes, among which threads and memory are divided.
-    memory_mb : float or None
-        What a worker may take, MB, files mapped into memory left out; None is an equal share of the machine's.
     grace_seconds : float
         A worker that gives no sign of life for so long loses its trial to another; 5 s later it is ended. Above 14 one
         that is stopped inside a write to SQLite can make those of the others fail.
     retries : int
         How often a trial is tried again whose worker was lost.
+    memory_mb : float or None
+        What a worker may take, MB, files mapped into memory left out; None is an equal share of the machine's.
     """
 
-    workers: int = 1
     memory_mb: float | None = None
-    grace_seconds: float = 10.0
-    retries: int = 2
-    entry: ClassVar[str] = "wellai_exp.compute"
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("retries", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise SettingError(
-                    f"compute.{name}", value, f"it must be a whole number of at least {least}", f"set compute.{name}=2"
-                )
-        self._check_number("grace_seconds", self.grace_seconds, 1)
+        super().__post_init__()
         if self.memory_mb is not None:
-            self._check_number("memory_mb", self.memory_mb, 100)
-
-    @staticmethod
-    def _check_number(name: str, value: object, least: float) -> None:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= least:
-            remedy = f"set compute.{name}={'10' if name == 'grace_seconds' else 'null'}"
-            raise SettingError(f"compute.{name}", value, f"it must be a number of at least {least}", remedy)
+            self._check_number("memory_mb", self.memory_mb, 100, "null")
 
     @property
-    def beat(self) -> float:
-        """Seconds between two signs of life."""
-        return min(1.0, self.grace_seconds / 5)
+    def in_process(self) -> bool:
+        """Whether the command evaluates the trials itself."""
+        return self.workers == 1
+
+    @property
+    def memory_share(self) -> float:
+        """What of a machine's memory, as settings allow it, is one worker's."""
+        return 1 / self.workers
 
     @cached_property
     def limit_mb(self) -> float:
@@ -87,35 +65,17 @@ class Local:
             return float(self.memory_mb)
         return _memory_mb() * _SHARED_MEMORY / self.workers
 
-    def hire(self, job: Job, log: Path) -> Post:
+    def hire(self, job: Job, log: Path) -> LocalPost:
         """Start a worker; it writes what it has to say besides into `log`."""
-        return Post(self, job, log)
-
-    @staticmethod
-    def wait(posts: Sequence[Post], seconds: float) -> list[Post]:
-        """Give the workers that have something to say, as soon as one has, or none after some time."""
-        by_connection = {post.connection: post for post in posts if not post.closed}
-        if not by_connection:
-            time.sleep(seconds)
-            return []
-        return [by_connection[ready] for ready in wait(list(by_connection), seconds) if isinstance(ready, Connection)]
+        return LocalPost(self, job, log)
 
 
-class Post:
-    """A worker's process, seen from its parent.
-
-    Attributes
-    ----------
-    connection : multiprocessing.connection.Connection
-        To the worker.
-    closed : bool
-        Whether its end of the line is gone.
-    """
+class LocalPost(Post):
+    """A worker's process on this machine."""
 
     def __init__(self, place: Local, job: Job, log: Path) -> None:
         self._place = place
-        self.connection, theirs = Pipe()
-        self.closed = False
+        self._connection, theirs = Pipe()
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", place.entry, str(theirs.fileno()), str(os.getpid()), str(place.beat)]
         with log.open("ab") as out:
@@ -132,20 +92,10 @@ class Post:
         theirs.close()
         self.send(Hired(pickle.dumps(job)))
 
-    def send(self, message: object) -> None:
-        """Send a message; a worker that is gone does not get it, which `ended` tells."""
-        with suppress(OSError):
-            self.connection.send(message)
-
-    def receive(self) -> list[Received]:
-        """Give all that has come."""
-        messages: list[Received] = []
-        try:
-            while self.connection.poll():
-                messages.append(self.connection.recv())
-        except (EOFError, OSError):
-            self.closed = True
-        return messages
+    @property
+    def connection(self) -> Connection:
+        """To the worker."""
+        return self._connection
 
     def ended(self) -> str:
         """Say how the process ended; empty while it runs."""
@@ -189,10 +139,8 @@ class Post:
 def _environment(workers: int) -> dict[str, str]:
     """Give a worker its share of the threads, and this interpreter's path."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = dict.fromkeys(_THREADS, str(max(1, cores // workers)))
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    # Without it the first worker would take a whole GPU's memory for itself.
-    return {**os.environ, **threads, "PYTHONPATH": path, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return {**os.environ, **share_of_machine(max(1, cores // workers)), "PYTHONPATH": path}
 
 
 def _memory_mb() -> float:

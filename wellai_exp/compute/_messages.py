@@ -7,7 +7,7 @@ the answer says whether the attempt is still its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from wellai_exp.search import Proposal, Report
@@ -36,9 +36,18 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Hired:
-    """The first message: the job, pickled apart, because reading it imports everything that it needs."""
+    """The first message.
+
+    Parameters
+    ----------
+    job : bytes
+        The job, pickled apart, because reading it imports everything that it needs.
+    environment : mapping of str to str
+        Variables that a worker on another machine gets from its parent.
+    """
 
     job: bytes
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

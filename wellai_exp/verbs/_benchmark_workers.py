@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from wellai_exp.compute import Local
+from wellai_exp.compute import Place
 from wellai_exp.config import build
 from wellai_exp.errors import StoreError
 from wellai_exp.paths import ensure_dir
@@ -25,7 +25,7 @@ def workers_benchmark(cfg: DictConfig) -> None:
     """Show how many trials a second there are."""
     trials = whole_number("trials", cfg.trials, "set trials=1000", least=1)
     store = ensure_dir(Path(str(cfg.paths.store)), "paths.store")
-    place: Local = build(cfg, "compute")
+    place: Place = build(cfg, "compute")
     search: Search = build(cfg, "search")
     console = Console()
     with tempfile.TemporaryDirectory(dir=store, prefix="benchmark-", ignore_cleanup_errors=True) as folder:

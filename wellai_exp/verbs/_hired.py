@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from wellai_exp.compute import Note, Work
 from wellai_exp.config import Composer, Sources
-from wellai_exp.data import Manifest
+from wellai_exp.data import Manifest, manifests_folder
+from wellai_exp.errors import SettingError
 from wellai_exp.masking import remember
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.search import Goals, Proposal, Report
@@ -79,14 +81,15 @@ class BenchJob:
     memory_share: float
 
     @classmethod
-    def of(cls, bench: Workbench, composer: Composer, workers: int) -> BenchJob:
+    def of(cls, bench: Workbench, composer: Composer, memory_share: float) -> BenchJob:
         """Give the job that a sweep has for its workers."""
-        return cls(bench.cfg, Sources.running(), composer, bench.store, bench.manifest, bench.tracker, 1 / workers)
+        return cls(bench.cfg, Sources.running(), composer, bench.store, bench.manifest, bench.tracker, memory_share)
 
     def open(self, say: Callable[[str], None], note: Callable[[Note], None]) -> Work:
         """Make the workbench."""
         # Before anything is logged: a secret is masked by its value too.
         remember(OmegaConf.to_container(self.cfg, resolve=False))
+        self._check_store()
         prepare_tensorflow()
         self.sources.begin()
         shared = Shared(self.manifest, self.store, int(self.cfg.seed), self.memory_share)
@@ -108,3 +111,13 @@ class BenchJob:
                 computed[0] = shared.features_computed
 
         return work
+
+    def _check_store(self) -> None:
+        """Refuse a folder that only has the same name as the parent's, on another machine."""
+        if not (manifests_folder(self.store) / self.manifest.digest).is_dir():
+            raise SettingError(
+                "paths.store",
+                self.store,
+                f"on {socket.gethostname()} it is not the folder that the command works in",
+                "set it to one that all machines share",
+            )

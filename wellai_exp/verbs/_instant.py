@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wellai_exp import milestones
-from wellai_exp.compute import Crew, Local, Note, Work
+from wellai_exp.compute import Crew, Note, Place, Work
 from wellai_exp.search import Choice, Interval, Proposal, Report, Search, Space, Study
 from wellai_exp.tracking import Tracker, Tracking
 from wellai_exp.verbs._mending import Mender, attempt_tags
@@ -74,7 +74,7 @@ class InstantSweep:
         Folder of its databases.
     search : Search
         How it searches.
-    place : Local
+    place : Place
         Who evaluates.
     space : Space
         What it searches.
@@ -90,7 +90,7 @@ class InstantSweep:
 
     store: Path
     search: Search
-    place: Local
+    place: Place
     space: Space = _SPACE
     seed: int = 0
     seconds: float = 0.0
@@ -114,7 +114,7 @@ class InstantSweep:
             mender.mend()
             brief = InstantBrief(parent.id, study.name, study.goals.first)
             job = InstantJob(tracker, self.seconds)
-            if self.place.workers == 1:
+            if self.place.in_process:
                 study.run(lambda proposal, report: job.work(brief, proposal, report), finished)
             else:
                 with Crew(self.place, job, self.store / "workers.log", lambda _: None, lambda _: None) as crew:

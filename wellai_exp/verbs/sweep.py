@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from wellai_exp import stopping
-from wellai_exp.compute import Crew, Local, Note
+from wellai_exp.compute import Crew, Note, Place
 from wellai_exp.config import Composer, build, config_text
 from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
@@ -114,8 +114,8 @@ class Sweep:
 
     def _crew(self, clock: Clock, speaker: Speaker) -> AbstractContextManager[Crew | None]:
         """Give the workers that the settings ask for; None where this process does the trials itself."""
-        place: Local = build(self.cfg, "compute")
-        if place.workers == 1:
+        place: Place = build(self.cfg, "compute")
+        if place.in_process:
             return nullcontext()
 
         def noted(note: Note) -> None:
@@ -124,7 +124,7 @@ class Sweep:
             else:
                 clock.add(note.name, note.value)
 
-        job = BenchJob.of(self.bench, self.composer, place.workers)
+        job = BenchJob.of(self.bench, self.composer, place.memory_share)
         return Crew(place, job, self.bench.store / "workers" / f"{self.name}.log", speaker.say, noted)
 
     def _stage(
