@@ -15,7 +15,7 @@ import pytest
 from jobs import DiesAt, Epochs, FailsAt, FreezesAt, GrowsAt, NeverOpens, NoStore, Plain
 
 from wellai_exp import stopping
-from wellai_exp.compute import Crew, Local, Note
+from wellai_exp.compute import Crew, Local, Note, Place
 from wellai_exp.errors import SettingError, StoreError, WellaiError
 from wellai_exp.search import Attempt, DominancePruner, Integers, MissingMetric, Search, Space, Study
 
@@ -43,7 +43,7 @@ def make_study(store: Path, n: int = 6, **settings: object) -> Study:
     return Study(search, Space({"b": Integers(0, 99)}, lambda _group, _option: {}, {}), "s", store, seed=3)
 
 
-def go(study: Study, job: Plain, place: Local, metric: str = "auc_pr_macro") -> Heard:
+def go(study: Study, job: Plain, place: Place, metric: str = "auc_pr_macro") -> Heard:
     heard = Heard()
     log = study._store / "workers.log"
     with study.opened(), Crew(place, job, log, heard.said.append, heard.notes.append) as crew:

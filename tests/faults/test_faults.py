@@ -25,6 +25,8 @@ from sweeps import check, completed, make_sweep, runs_of, start, trials_of
 
 from wellai_exp import milestones
 from wellai_exp.compute import Crew
+from wellai_exp.compute._crew import Member
+from wellai_exp.compute._local import LocalPost
 
 FAULTS = int(os.environ.get("WELLAI_FAULTS", "20"))
 # Of the time that recovery may take beyond the grace period.
@@ -37,6 +39,12 @@ slow = [pytest.mark.slow, pytest.mark.timeout(7200)]
 def note(record: Record, fault: str, times: int, seconds: float | None = None) -> None:
     """Have a line in the table; it is written where the test has passed."""
     record("fault", [fault, times, seconds])
+
+
+def process_of(member: Member) -> int:
+    """Give a local worker's process."""
+    assert isinstance(member.post, LocalPost)
+    return member.post.pid
 
 
 class Attacker(threading.Thread):
@@ -68,7 +76,7 @@ class Attacker(threading.Thread):
             at_work = [member for member in list(self._crew.members) if member.underway is not None]
             if len(at_work) < 2:
                 continue  # so that the sweep goes on and no trial is hit three times
-            self.done += self._attack(self._crew, self._chance.choice(at_work).post.pid)
+            self.done += self._attack(self._crew, process_of(self._chance.choice(at_work)))
 
 
 class Killer:
@@ -154,7 +162,7 @@ class Freezer:
         self.lived: list[bool] = []
 
     def __call__(self, crew: Crew, process: int) -> bool:
-        member = next((member for member in list(crew.members) if member.post.pid == process), None)
+        member = next((member for member in list(crew.members) if process_of(member) == process), None)
         if member is None:
             return False
         os.kill(process, signal.SIGSTOP)
