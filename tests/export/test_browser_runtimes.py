@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import colours
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -115,3 +116,25 @@ def test_a_missing_browser_and_more_threads_are_refused(tmp_path: Path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingError, match="install Chromium or Chrome"):
         find_chromium(None)
+
+
+@colours.needs_npm
+def test_a_page_is_a_camera_of_its_own(artifacts: dict[str, Path], page_store: Path) -> None:
+    drawn = [np.full((48, 64, 3), level, np.uint8) for level in (0, 128, 255)]
+    files = [cv2.imencode(".jpg", image)[1].tobytes() for image in drawn]
+    with opened(LiteRTJs(store=str(page_store)), artifacts["tflite_float32"]) as network:
+        rows = network.stream(files, fps=20, seconds=1.0, resize="crop")
+        flooded = network.stream(files, fps=5_000, seconds=1.0, resize="stretch")
+        with pytest.raises(TrialFailed, match="failed in the browser"):
+            network.stream([b"no picture"], fps=20, seconds=0.5, resize="crop")
+        # It goes on all the same.
+        assert len(network.stream(files, fps=20, seconds=0.5, resize="pad"))
+    for found, fps in ((rows, 20), (flooded, 5_000)):
+        slot, captured, latency, *parts = found.T
+        assert (np.diff(slot) > 0).all()
+        assert 0 <= slot[0] <= slot[-1] < fps
+        np.testing.assert_allclose(captured, 1000 * slot / fps)
+        assert all((part >= 0).all() for part in parts)
+        # A browser's clock is coarse.
+        assert (sum(parts) <= latency + 1.0).all()
+    assert len(flooded) < 5_000

@@ -150,7 +150,7 @@ class Answer:
 
     @property
     def wait(self) -> float:
-        """What is left: until the runtime was free, for the others of its batch, on the way to a browser and back."""
+        """What is left: until the runtime was free, for the others of its batch, on the way to a page's worker."""
         return max(0.0, self.latency - self.decode - self.preprocess - self.inference)
 
 

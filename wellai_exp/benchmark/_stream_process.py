@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wellai_exp.benchmark._stream import Stream, run_stream
+from wellai_exp.benchmark._stream import Answer, Stream, run_stream
 from wellai_exp.benchmark._stream_source import Frames
 from wellai_exp.data import fit
 from wellai_exp.errors import SettingError, TrialFailed, WellaiError
-from wellai_exp.export import Runtime
+from wellai_exp.export import BrowserOpened, Runtime
 
 if TYPE_CHECKING:
     import psutil
 
 _WARM_UP = 10
+# Frames of a video that a page gets: they lie in its memory.
+_PICTURES = 300
 # For starting and loading; a browser on a busy machine takes some of it.
 _PATIENCE = 180.0
 
@@ -161,15 +163,27 @@ def _measured(task: StreamTask) -> StreamResult:
         batch = np.stack([first] * task.batch)
         for _ in range(_WARM_UP):
             opened.classify(batch)
-        stream = run_stream(
-            frames,
-            lambda image: fit(image, task.size, task.resize),
-            lambda images: float(opened.timed(images)[1].sum()) / 1000.0,
-            fps=task.fps,
-            seconds=task.seconds,
-            batch=task.batch,
-        )
+        if isinstance(opened, BrowserOpened):
+            stream = _in_page(opened, task)
+        else:
+            stream = run_stream(
+                frames,
+                lambda image: fit(image, task.size, task.resize),
+                lambda images: float(opened.timed(images)[1].sum()) / 1000.0,
+                fps=task.fps,
+                seconds=task.seconds,
+                batch=task.batch,
+            )
         return StreamResult(stream, load_s, _memory_mb(), before)
+
+
+def _in_page(opened: BrowserOpened, task: StreamTask) -> Stream:
+    """Let the page be the camera, as it is where it lives: frames from here would come later than its own."""
+    if task.batch != 1:
+        raise TrialFailed("a page classifies one frame at a time; set batch=1")
+    rows = opened.stream(task.frames.sent(_PICTURES), fps=task.fps, seconds=task.seconds, resize=task.resize)
+    answers = (Answer(int(row[0]), *(float(value) / 1000.0 for value in row[1:])) for row in rows)
+    return Stream(task.fps, max(1, round(task.fps * task.seconds)), tuple(answers))
 
 
 def _memory_mb() -> float:

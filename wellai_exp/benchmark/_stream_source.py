@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -38,6 +39,10 @@ class Frames(ABC):
             Where one cannot be decoded.
         """
 
+    @abstractmethod
+    def sent(self, most: int) -> list[bytes]:
+        """Give at most so many of them as a camera sends them, JPEG files, for who decodes by itself."""
+
 
 @dataclass(frozen=True)
 class VideoFrames(Frames):
@@ -61,6 +66,10 @@ class VideoFrames(Frames):
         while True:
             for frame in read_video(self.path):
                 yield frame.image
+
+    def sent(self, most: int) -> list[bytes]:
+        """Give its first frames, as `Frames.sent`."""
+        return [_as_jpeg(frame.image) for frame in islice(read_video(self.path), most)]
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,10 @@ class CameraFrames(Frames):
             for file in self.files:
                 yield decode(file)
 
+    def sent(self, most: int) -> list[bytes]:
+        """Give its files, as `Frames.sent`."""
+        return list(self.files[:most])
+
 
 def _as_sent(image: Image) -> bytes:
     import cv2
@@ -108,5 +121,11 @@ def _as_sent(image: Image) -> bytes:
     wide, high = max(_WIDTH, round(width * scale)), max(_HEIGHT, round(height * scale))
     grown = cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     left, top = (wide - _WIDTH) // 2, (high - _HEIGHT) // 2
-    frame = cv2.cvtColor(grown[top : top + _HEIGHT, left : left + _WIDTH], cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+    return _as_jpeg(grown[top : top + _HEIGHT, left : left + _WIDTH])
+
+
+def _as_jpeg(image: Image) -> bytes:
+    import cv2
+
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes())

@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -91,7 +91,8 @@ class BrowserRuntime(Runtime, ABC):
     Notes
     -----
     The engine is the live page's, so what is found here holds there. A frame's time begins with its pixels in the
-    page's worker and ends with the probabilities there; the way between Python and the browser is not in it.
+    page's worker and ends with the probabilities there; the way between Python and the browser is not in it. A stream
+    runs in the page as a whole, camera included.
     """
 
     store: str = "mlruns"
@@ -162,6 +163,36 @@ class BrowserOpened(Opened):
             found.append(answer[len(batch) :].reshape(len(batch), -1))
         return np.concatenate(found), np.concatenate(times)
 
+    def stream(self, files: Sequence[bytes], *, fps: float, seconds: float, resize: str) -> npt.NDArray[np.float64]:
+        """Feed pictures to the engine in the page itself, one after another and over and over, as a camera would.
+
+        The newest decoded frame is kept for the engine, and a newer one replaces it.
+
+        Parameters
+        ----------
+        files : sequence of bytes
+            What the browser decodes, e.g. JPEG files.
+        fps : float
+            Frames a second.
+        seconds : float
+            How long.
+        resize : {"stretch", "crop", "pad"}
+            How a frame is brought to the square.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, 6)
+            Of each frame that was answered its number, from 0, and in milliseconds: when the camera had it, from the
+            beginning; from then to its probabilities; and what of that were decoding, preparing, and the network.
+
+        Raises
+        ------
+        TrialFailed
+            Where the browser cannot decode them, or does not come to an end.
+        """
+        wanted = {"fps": fps, "seconds": seconds, "resize": resize, "within": _FRAME_WITHIN + 2 * seconds}
+        return self._tab.stream(files, wanted, self._title).reshape(-1, 6)
+
 
 class _Tab:
     """One page in one browser, and the server that it loads from."""
@@ -231,6 +262,17 @@ class _Tab:
         finally:
             del self._site.outbox[name]
         return np.frombuffer(self._answers.pop(name), np.float32)
+
+    def stream(self, files: Sequence[bytes], wanted: dict[str, Any], title: str) -> npt.NDArray[np.float64]:
+        """Give six numbers for each frame that was answered, in one row."""
+        pictures = {f"frame-{index}": file for index, file in enumerate(files)}
+        self._site.outbox.update(pictures)
+        try:
+            self._ask("runStream", {"name": "stream", "names": list(pictures), **wanted}, title)
+        finally:
+            for name in pictures:
+                del self._site.outbox[name]
+        return np.frombuffer(self._answers.pop("stream"), np.float64)
 
     def close(self) -> None:
         """Close the browser and the server."""

@@ -18,9 +18,9 @@ export class Engine {
     await this.#ask("open", wanted);
   }
 
-  /** Classify an ImageBitmap or VideoFrame, which is closed afterwards. */
-  frame(picture) {
-    return this.#ask("frame", { picture }, [picture]);
+  /** Classify an ImageBitmap or VideoFrame, which is closed afterwards; brought to the square as the model says. */
+  frame(picture, resize = undefined) {
+    return this.#ask("frame", { picture, resize }, [picture]);
   }
 
   /** Classify squares of RGB, one after the other. */

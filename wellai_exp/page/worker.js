@@ -51,14 +51,14 @@ function close() {
   network = null;
 }
 
-async function frame({ picture }) {
+async function frame({ picture, resize = settings.resize }) {
   const { laid, placed, resized } = await import("./fit.js");
   const started = performance.now();
   let square;
   try {
     const width = picture.displayWidth ?? picture.width;
     const height = picture.displayHeight ?? picture.height;
-    const place = placed(width, height, settings.size, settings.resize);
+    const place = placed(width, height, settings.size, resize);
     if (canvas?.canvas.width !== place.width || canvas?.canvas.height !== place.height) {
       // Its pixels are read at once, so it stays in the processor's memory.
       canvas = new OffscreenCanvas(place.width, place.height).getContext("2d", { willReadFrequently: true });

@@ -40,10 +40,7 @@ from wellai_exp.verbs._screen import Speaker
 from wellai_exp.verbs._workbench import open_tracker
 
 _PICTURES = 60
-_IN_A_BROWSER = (
-    "In a browser, infer is what the page computes; wait, and so FPS and latency, hold the way of each frame from this "
-    "process to the page and back too, which a page that has the camera itself does not go."
-)
+_IN_A_BROWSER = "In a browser the page itself is the camera, and decodes JPEG pictures, those of a video too."
 # What stands above and below in each column.
 _HEADINGS = (
     "FPS\ndropped",
