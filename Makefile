@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint lock clean
+.PHONY: demo test slow lint audit lock clean
 
 demo: $(VENV)/.run
 	$(BIN)/wellai-exp sweep experiment=demo
@@ -20,6 +20,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities of what the locks hold; what cannot be looked up is no pass.
+audit: $(VENV)/.dev
+	$(BIN)/python tests/audit.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
