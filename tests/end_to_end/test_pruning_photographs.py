@@ -30,10 +30,8 @@ search:
     regime.unfrozen: choice(4, 8, 14)
     regime.label_smoothing: choice(0.0, 0.1)
 """
-PRUNER = (
-    "search.pruner={_target_: optuna.pruners.PercentilePruner, percentile: 25.0, n_startup_trials: 2, "
-    "n_warmup_steps: 2}"
-)
+# ASHA: of those that reach epochs 1, 2 and 4 the better half goes on.
+PRUNER = "search.pruner={_target_: optuna.pruners.SuccessiveHalvingPruner, min_resource: 1, reduction_factor: 2}"
 
 
 @pytest.mark.slow
