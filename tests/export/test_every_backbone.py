@@ -57,6 +57,9 @@ BACKBONES: dict[str, Callable[[Path], Backbone]] = {
     "small_conv": lambda weights: SmallConvNet(size=SIZE),
     "mobilenet_v1": _application("MobileNet", "mobilenet_v1_0.75_224_no_top.weights.h5", alpha=0.75),
     "mobilenet_v2": _application("MobileNetV2", "mobilenet_v2_0.35_224_no_top.weights.h5", alpha=0.35),
+    "mobilenet_v2_100": _application(
+        "MobileNetV2", "mobilenet_v2_1.0_224_no_top_from_int8ptq.weights.h5", alpha=1.0, batch_norm_folded=True
+    ),
     "mobilenet_v3_small": _application("MobileNetV3Small"),
     "efficientnet_v2_b0": _application("EfficientNetV2B0"),
     "convnext_tiny": _application("ConvNeXtTiny"),
@@ -94,27 +97,19 @@ def photographs(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Photo
 
 
 def trained(backbone: Backbone, photographs: Photographs) -> Any:
-    """Put a head on a network that was fitted on what it says of photographs.
-
-    A small network is trained as a whole. A large one without weights keeps its random ones: its batch normalisation
-    takes the statistics of photographs, so that they do not all look alike to it.
-    """
+    """Train a network as users do: a head on what the frozen one says of photographs, then all of it."""
     import keras
 
     keras.utils.set_random_seed(0)
     trunk = backbone.build()
-    if isinstance(backbone, SmallConvNet):
-        whole = keras.Model(trunk.inputs[0], keras.layers.Dense(CLASSES, activation="softmax")(trunk.outputs[0]))
-        whole.compile(keras.optimizers.Adam(0.002), "sparse_categorical_crossentropy")
-        whole.fit(photographs.train.astype(np.float32), photographs.train_labels, batch_size=32, epochs=25, verbose=0)
-        return whole
     if not backbone.pretrained:
-        norms = [layer for layer in trunk._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-        for layer in norms:
-            layer.momentum = 0.0
-        trunk(photographs.train[::4].astype(np.float32), training=True)
-    batches = np.array_split(photographs.train, len(photographs.train) // 16)
-    features = np.concatenate([np.asarray(trunk(batch.astype(np.float32), training=False)) for batch in batches])
+        take_statistics(trunk, photographs.train[::4])
+    features = np.concatenate(
+        [
+            np.asarray(trunk(batch.astype(np.float32), training=False))
+            for batch in np.array_split(photographs.train, len(photographs.train) // 16)
+        ]
+    )
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-3
     # As the project's own linear head is fitted: full batches, a falling rate, weights kept small.
     head = keras.layers.Dense(CLASSES, activation="softmax", kernel_regularizer=keras.regularizers.L2(1e-3))
@@ -124,7 +119,37 @@ def trained(backbone: Backbone, photographs: Photographs) -> Any:
     scaled, everything = (features - mean) / spread, len(features)
     probe.fit(scaled, photographs.train_labels, batch_size=everything, epochs=60, verbose=0)
     standard = keras.layers.Rescaling((1 / spread).tolist(), (-mean / spread).tolist())
-    return keras.Model(trunk.inputs[0], head(standard(trunk.outputs[0])), name=trunk.name)
+    model = keras.Model(trunk.inputs[0], head(standard(trunk.outputs[0])), name=trunk.name)
+    train_whole(model, photographs, frozen_statistics=backbone.pretrained)
+    return model
+
+
+def norms(model: Any) -> list[Any]:
+    import keras
+
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def take_statistics(trunk: Any, images: npt.NDArray[np.uint8]) -> None:
+    """Give random weights the statistics of photographs, so that they do not all look alike to them."""
+    for layer in norms(trunk):
+        layer.momentum = 0.0
+    trunk(images.astype(np.float32), training=True)
+    for layer in norms(trunk):
+        layer.momentum = 0.9
+
+
+def train_whole(model: Any, photographs: Photographs, *, frozen_statistics: bool) -> None:
+    import keras
+
+    for layer in norms(model):
+        layer.trainable = not frozen_statistics
+    images = np.concatenate([photographs.train, photographs.train[:, :, ::-1]]).astype(np.float32)
+    labels = np.concatenate([photographs.train_labels] * 2)
+    epochs = 6 if frozen_statistics else 15
+    rate = keras.optimizers.schedules.CosineDecay(5e-4, epochs * -(-len(images) // 32))
+    model.compile(keras.optimizers.AdamW(rate, clipnorm=1.0), "sparse_categorical_crossentropy")
+    model.fit(images, labels, batch_size=32, epochs=epochs, verbose=0)
 
 
 def verdict(

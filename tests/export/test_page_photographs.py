@@ -32,6 +32,11 @@ from wellai_exp.models import Application
 SIZE = 160
 FILMED, SECONDS_EACH = 80, 1.5
 CAMERA_FPS = 30  # of a film of concatenated JPEGs, in Chromium
+THRESHOLD = 0.3  # below it the page says that it is not sure, and lists what it is nearest to all the same
+NETWORKS = {
+    "width 0.35": (0.35, "mobilenet_v2_0.35_224_no_top.weights.h5"),
+    "width 1.0": (1.0, "mobilenet_v2_1.0_224_no_top_from_int8ptq.weights.h5"),
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,11 +49,13 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Filmed:
-    """A bundle, and held-out photographs that Keras names rightly, as a film."""
+    """A bundle, and held-out photographs whose largest probability in Keras is the right class's, as a film."""
 
+    name: str
     bundle: Bundle
     film: Path
     truths: list[str]
+    sure: list[bool]
     looks: npt.NDArray[np.uint8]
 
 
@@ -57,28 +64,29 @@ def look(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.resize(pixels, (16, 16), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@pytest.fixture(scope="module")
-def filmed(assets: Path, page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Filmed:
+@pytest.fixture(scope="module", params=NETWORKS)
+def filmed(
+    request: pytest.FixtureRequest, assets: Path, page_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Filmed:
     folder = tmp_path_factory.mktemp("photographs")
     manifest = build_manifest(ImageFolder(assets / "data" / "yoga62", name="yoga62"), Split(), folder / "store")
-    model = probe(manifest, assets)
+    model = probe(manifest, assets, request.param)
     write_saved_model(model, folder / "served")
     target = target_named("tflite_float16")
     megabytes = target.write(Served(folder / "served", "probe", SIZE), folder / "bundle" / target.path())
     add_page(folder / "bundle", page_store)
     artifact = Artifact(target.name, target.format, target.path(), SIZE, megabytes, fit=True)
     classes = tuple(manifest.classes)
+    thresholds, made = (THRESHOLD,) * len(classes), "2026-01-02T00:00:00+00:00"
     bundle = Bundle(
-        folder / "bundle", "yoga62", 1, "ab" * 32, classes, {}, (0.3,) * len(classes), SIZE, "stretch", (artifact,),
-        "2026-01-02T00:00:00+00:00",
-    )  # fmt: skip
+        folder / "bundle", "yoga62", 1, "ab" * 32, classes, {}, thresholds, SIZE, "stretch", (artifact,), made
+    )
     seal_bundle(bundle)
     rows = np.random.default_rng(0).permutation(manifest.test)
     probabilities = np.concatenate([model(batch, training=False) for batch in squares(manifest, rows)])
     labels = manifest.labels[rows]
-    # What it names at all: the largest probability is the right one and reaches its threshold.
-    named = (probabilities.argmax(axis=1) == labels) & (probabilities.max(axis=1) >= 0.3)
-    chosen = rows[named][:FILMED]
+    right = np.flatnonzero(probabilities.argmax(axis=1) == labels)[:FILMED]
+    chosen = rows[right]
     frames, looks = [], []
     for path in manifest.files(chosen):
         pixels = cv2.resize(read_image(path), (640, 480), interpolation=cv2.INTER_LINEAR)
@@ -87,7 +95,8 @@ def filmed(assets: Path, page_store: Path, tmp_path_factory: pytest.TempPathFact
     film = folder / "film.mjpeg"
     film.write_bytes(b"".join(frame * round(SECONDS_EACH * CAMERA_FPS) for frame in frames))
     names = [" ".join(classes[label].replace("_", " ").split()) for label in manifest.labels[chosen]]
-    return Filmed(bundle, film, names, np.array(looks))
+    sure = (probabilities[right].max(axis=1) >= THRESHOLD).tolist()
+    return Filmed(request.param, bundle, film, names, sure, np.array(looks))
 
 
 def squares(manifest: Any, rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.float32]]:
@@ -95,13 +104,16 @@ def squares(manifest: Any, rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.fl
         yield batch.astype(np.float32)
 
 
-def probe(manifest: Any, assets: Path) -> Any:
-    """Fit a linear classifier on a real backbone's features of the training photographs."""
+def probe(manifest: Any, assets: Path, name: str) -> Any:
+    """Fit a linear classifier on a MobileNetV2's features of the training photographs."""
     import keras
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    weights = assets / "weights" / "mobilenet_v2_0.35_224_no_top.weights.h5"
-    backbone = Application("MobileNetV2", size=SIZE, alpha=0.35, weights=str(weights)).build()
+    alpha, file = NETWORKS[name]
+    application = Application(
+        "MobileNetV2", size=SIZE, alpha=alpha, weights=str(assets / "weights" / file), batch_norm_folded=alpha == 1.0
+    )
+    backbone = application.build()
     features = np.concatenate([backbone(batch, training=False) for batch in squares(manifest, manifest.train)])
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3).fit(features, manifest.labels[manifest.train])
     dense = keras.layers.Dense(len(manifest.classes), activation="softmax")
@@ -119,7 +131,8 @@ RECORD = """() => {
     small.drawImage(video, 0, 0, 16, 16);
     const { data } = small.getImageData(0, 0, 16, 16);
     const named = at("answer").dataset.state === "named" ? at("label").textContent : null;
-    window.seen.push([performance.now(), Array.from(data), named, at("fps").textContent]);
+    const first = document.querySelector("#bars .bar-name")?.textContent;
+    window.seen.push([performance.now(), Array.from(data), named, first, at("fps").textContent]);
   }, 100);
 }"""
 
@@ -144,24 +157,31 @@ def test_the_page_names_the_poses_of_a_webcam_as_keras_does(filmed: Filmed) -> N
             visit.check()
         browser.close()
         site.shutdown()
-    right = rightly_named(seen, filmed)
+    found = answers(seen, filmed)
     # A photograph or two may be cut by the film's ends.
-    assert len(right) >= FILMED - 3
-    print(f"{sum(right.values())} of {len(right)} photographs named; {np.median(rates(seen)):.1f} answers a second")
-    assert np.mean(list(right.values())) >= 0.95
+    assert len(found) >= FILMED - 3
+    first = [top == filmed.truths[each] for each, (_, top) in found.items()]
+    named = [label == filmed.truths[each] for each, (label, _) in found.items() if filmed.sure[each]]
+    print(
+        f"MobileNetV2 of {filmed.name}: first of the list for {sum(first)} of {len(first)} photographs that Keras gets "
+        f"right, named for {sum(named)} of the {len(named)} that it is sure of; {np.median(rates(seen)):.1f} answers a "
+        f"second before a camera of {CAMERA_FPS} FPS"
+    )
+    assert np.mean(first) >= 0.95
+    assert np.mean(named) >= 0.95
 
 
 def rates(seen: list[Any]) -> list[float]:
     return [float(fps) for *_, fps in seen if fps != "–"]
 
 
-def rightly_named(seen: list[Any], filmed: Filmed) -> dict[int, bool]:
-    """Tell for each photograph whether its pose was named when it had been shown for a while."""
+def answers(seen: list[Any], filmed: Filmed) -> dict[int, tuple[str | None, str]]:
+    """Give what stood there at the end of each photograph that was shown for a while."""
     shown = np.array([np.reshape(pixels, (16, 16, 4))[..., :3] for _, pixels, *_ in seen]).astype(int)
     which = np.array([np.abs(filmed.looks.astype(int) - each).mean(axis=(1, 2, 3)).argmin() for each in shown])
     ends = [*np.flatnonzero(np.diff(which)), len(which) - 1]
-    right: dict[int, bool] = {}
+    found: dict[int, tuple[str | None, str]] = {}
     for start, end in zip([0, *(np.array(ends[:-1]) + 1)], ends, strict=True):
         if seen[end][0] - seen[start][0] > 700:
-            right[int(which[end])] = seen[end][2] == filmed.truths[which[end]]
-    return right
+            found[int(which[end])] = (seen[end][2], seen[end][3])
+    return found
