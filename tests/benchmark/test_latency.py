@@ -358,6 +358,7 @@ print(gained[-2] / gained[-1])
     assert float(done.stdout) < 0.2
 
 
+@pytest.mark.slow
 def test_a_fusion_of_real_weights_runs_in_either_runtime(assets: Path, tmp_path: Path) -> None:
     files = {
         "MobileNet": ("mobilenet_v1_0.75_224_no_top.weights.h5", 0.75),

@@ -181,6 +181,7 @@ def test_a_pinned_strategy_is_not_searched_and_the_screen_still_closes(new_place
     assert "Registered: tiny version 1" in said
 
 
+@pytest.mark.slow
 def test_names_that_hydra_would_trip_over(new_place: Callable[[], Place]) -> None:
     place = new_place()
     root = place.folder / "사진 모음"
@@ -210,7 +211,12 @@ def wait_for_trials(place: Place, count: int, process: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stop", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+    ("stop", "status"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        (signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
 def test_a_stopped_sweep_goes_on_to_its_exact_total(
     new_place: Callable[[], Place], stop: signal.Signals, status: int

@@ -271,7 +271,13 @@ def test_every_kind_of_strategy_trains(make_shared: Callable[[], Shared], strate
     assert 0.0 < metrics["auc_pr_macro_mean"] <= 1.0
 
 
-@pytest.mark.parametrize("setting", [{"precision": "mixed_bfloat16"}, {"xla": "on"}], ids=["bfloat16", "xla"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param({"precision": "mixed_bfloat16"}, id="bfloat16"),
+        pytest.param({"xla": "on"}, id="xla", marks=pytest.mark.slow),
+    ],
+)
 def test_what_a_gpu_would_use_learns_about_the_same(
     make_shared: Callable[[], Shared], tmp_path: Path, setting: dict[str, str]
 ) -> None:
