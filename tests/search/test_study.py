@@ -227,3 +227,16 @@ def test_the_best_few_are_distinct(tmp_path: Path) -> None:
     assert top[0].overrides == ("a=z",)
     assert len({each.overrides for each in top}) == len(top) == 3
     assert top[0] == study.best()
+
+
+def test_what_the_experiment_takes_unsearched_need_not_be_a_choice(tmp_path: Path) -> None:
+    search = Search(sampler=optuna.samplers.RandomSampler, n_trials=3, baseline={"imbalance": "none"})
+    dimensions: dict[str, Distribution] = {
+        "backbone": Choice(("large", "small")),
+        "imbalance": Choice(("smote", "adasyn")),
+        "b": Interval(0.0, 1.0),
+    }
+    space = Space(dimensions, nothing, {"backbone": "middle", "imbalance": "none"})
+    run(study := Study(search, space, "s", tmp_path, seed=3))
+    assert set(study.trials()["backbone"]) == {"large", "small"}
+    assert set(study.trials()["imbalance"]) == {"smote", "adasyn"}
