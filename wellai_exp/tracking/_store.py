@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from wellai_exp import milestones
 from wellai_exp.databases import advisory_lock, driven, is_postgresql, refuse_strangers
@@ -197,7 +198,10 @@ class Tracking:
 
     def _knock(self) -> None:
         try:
-            with urllib.request.urlopen(f"{self.resolved_uri}/health", timeout=5):  # noqa: S310 - http(s) by _check_uri
+            # urllib takes a user's name for a part of the host's; whether somebody is in needs no password.
+            server = urlsplit(self.resolved_uri)
+            bare = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl()
+            with urllib.request.urlopen(f"{bare}/health", timeout=5):  # noqa: S310 - http(s) by _check_uri
                 pass
         except urllib.error.HTTPError:
             return  # Something answers; whether it is MLflow is seen at the first call.
