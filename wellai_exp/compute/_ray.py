@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from wellai_exp.compute._entrance import Errand
 from wellai_exp.compute._remote import Remote, Ticket
 from wellai_exp.errors import SettingError
+
+_SECONDS_TO_KNOCK = 5.0
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,36 @@ class Ray(Remote):
             ) from error
         if ray.is_initialized():
             return ray
+        self._knock()
         # Ray takes the signals for itself.
         kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, TimeoutError, ValueError) as error:
-            raise SettingError(
-                "compute.address",
-                self.address,
-                f"no Ray cluster answers there ({(str(error).splitlines() or [type(error).__name__])[0][:200]})",
-                "start one with ray start --head, or set compute.address to its head's HOST:PORT",
-            ) from error
+            raise self._away(error) from error
         finally:
             for number, handler in kept.items():
                 signal.signal(number, handler)
         return ray
+
+    def _knock(self) -> None:
+        """Refuse an address where nobody listens; Ray itself would ask again and again for minutes."""
+        host, mark, port = self.address.rpartition(":")
+        if not mark or not port.isdecimal() or "/" in host:
+            return  # Ray's own words, or its client's address.
+        try:
+            with socket.create_connection((host, int(port)), timeout=_SECONDS_TO_KNOCK):
+                pass
+        except (OSError, OverflowError) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> SettingError:
+        return SettingError(
+            "compute.address",
+            self.address,
+            f"no Ray cluster answers there ({(str(error).splitlines() or [type(error).__name__])[0][:200]})",
+            "start one with ray start --head, or set compute.address to its head's HOST:PORT",
+        )
 
     def _own_host(self) -> str:
         return str(self._ray.util.get_node_ip_address())
