@@ -172,6 +172,18 @@ class Space:
                 )
         return sound
 
+    def usual(self, baseline: Mapping[str, str]) -> dict[str, str]:
+        """Give the point that the experiment would take unsearched, with `baseline` in its place where that says more.
+
+        Groups whose usual option is not among the choices are left out, and so sampled.
+        """
+        options = {group: baseline.get(group, option) for group, option in self.groups.items()}
+        return {
+            group: option
+            for group, option in options.items()
+            if isinstance(choice := self.active.get(group), Choice) and option in choice.values
+        }
+
     def cover(self, seed: int) -> list[dict[str, Any]]:
         """Give as few partial points as show every option of every choice at least once.
 

@@ -19,7 +19,7 @@ from wellai_exp.search._proposal import Attempt, Evaluate, Proposal
 from wellai_exp.search._pruning import Pruned
 from wellai_exp.search._results import Candidate, SweepFailed
 from wellai_exp.search._settings import Search
-from wellai_exp.search._space import Choice, Distribution, Space
+from wellai_exp.search._space import Space
 from wellai_exp.search._storage import held, identity, open_study
 from wellai_exp.search._underway import Underway, reason_of
 from wellai_exp.seeding import derive_seed
@@ -178,12 +178,7 @@ class Study:
         """Enqueue the points to try first, the baseline and the covering points, once."""
         if self.study.user_attrs.get("designed"):
             return
-        active = self.space.active
-        usual = {
-            key: self.search.baseline.get(key, option) for key, option in self.space.groups.items() if key in active
-        }
-        # What the experiment would take unsearched may not be among the choices; that is then sampled.
-        first = {key: option for key, option in usual.items() if _offers(active[key], option)}
+        first = self.space.usual(self.search.baseline)
         points = [dict(point) for point in self._enqueue] + ([first] if first else [])
         if self.search.cover:
             points += self.space.cover(self._seed)
@@ -381,7 +376,3 @@ class Study:
             return float(trial.values[0])
 
         return dict(optuna.importance.get_param_importances(self.study, evaluator=evaluator, target=first))
-
-
-def _offers(dimension: Distribution, option: str) -> bool:
-    return isinstance(dimension, Choice) and option in dimension.values
