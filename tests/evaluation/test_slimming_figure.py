@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wellai_exp.errors import DataError
 from wellai_exp.evaluation import slimming_figure
+from wellai_exp.evaluation._slimming_figure import apart
 
 ROWS = pd.DataFrame(
     {
@@ -44,3 +47,15 @@ def test_nothing_measured_says_so_and_missing_columns_are_refused() -> None:
     assert axes.texts[0].get_text() == "No artifact was run on images."
     with pytest.raises(DataError, match="latency_ms"):
         slimming_figure(ROWS.drop(columns="latency_ms"), "auc_pr_macro")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.001, 1.0))
+def test_names_stand_apart_within_the_panel_and_no_further_than_needed(wanted: list[float], gap: float) -> None:
+    gap = min(gap, 1 / len(wanted))
+    ascending = np.sort(wanted)
+    places = apart(ascending, gap)
+    assert (np.diff(places) >= gap - 1e-9).all()
+    assert places.max() <= 1 + 1e-9
+    assert places.min() >= -1e-9
+    if (np.diff(ascending) >= gap).all():
+        np.testing.assert_allclose(places, ascending, atol=1e-9)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -40,6 +43,55 @@ def test_what_breaks_off_leaves_the_old_one_and_nothing_else(error: BaseExceptio
     with pytest.raises(expected), fresh_bundle(tmp_path / "b", "out") as folder:
         (folder / "half").write_bytes(b"x")
         raise error
+    assert read_bundle(tmp_path / "b").model == "one"
+    assert visible(tmp_path) == ["b"]
+
+
+def die_filling(place: Path) -> None:
+    with fresh_bundle(place, "out") as folder:
+        fill(folder, "two")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_replacing(place: Path) -> None:
+    real, done = Path.rename, list[Path]()
+
+    def rename(path: Path, target: Path) -> Path:
+        if done:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(path)
+        return real(path, target)
+
+    Path.rename = rename  # type: ignore[assignment,method-assign]
+    export(place, "two")
+
+
+def killed(target: Callable[[Path], None], place: Path) -> None:
+    job = get_context("fork").Process(target=target, args=(place,))
+    job.start()
+    job.join(60)
+    assert job.exitcode == -signal.SIGKILL
+
+
+def test_what_a_killed_export_left_is_cleared_away_and_what_a_living_one_holds_is_not(tmp_path: Path) -> None:
+    export(tmp_path / "b", "one")
+    killed(die_filling, tmp_path / "b")
+    assert read_bundle(tmp_path / "b").model == "one"
+    assert len(visible(tmp_path)) > 1
+    with fresh_bundle(tmp_path / "b", "out") as living:
+        export(tmp_path / "b", "three")
+        assert living.is_dir()
+        fill(living, "four")
+    assert read_bundle(tmp_path / "b").model == "four"
+    assert visible(tmp_path) == ["b"]
+
+
+def test_a_bundle_whose_replacement_was_killed_goes_back(tmp_path: Path) -> None:
+    export(tmp_path / "b", "one")
+    killed(die_replacing, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(KeyError), fresh_bundle(tmp_path / "b", "out"):
+        raise KeyError
     assert read_bundle(tmp_path / "b").model == "one"
     assert visible(tmp_path) == ["b"]
 
