@@ -121,12 +121,14 @@ def test_a_worker_that_never_wakes_is_replaced(tmp_path: Path) -> None:
     assert [attempt.attempt for attempt in heard.settled] == [1]
 
 
-def test_too_much_memory_costs_that_trial_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("repeat", [0, *(pytest.param(repeat, marks=pytest.mark.slow) for repeat in range(1, 20))])
+def test_too_much_memory_costs_that_trial_alone(repeat: int, tmp_path: Path, injected: Callable[..., None]) -> None:
     study = make_study(tmp_path)
     go(study, GrowsAt(tmp_path), Local(workers=2, memory_mb=300, retries=1))
     assert values(study) == [0, 1, 3, 4, 5]
     (reason,) = study.trials().query("state == 'FAIL'")["reason"]
     assert "more than compute.memory_mb=300" in reason
+    injected("memory limit hit")
 
 
 @pytest.mark.parametrize(

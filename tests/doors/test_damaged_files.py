@@ -265,17 +265,22 @@ PAIRS = [(name, kind) for name in CASES for kind in KINDS if (name, kind) != ("p
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_no_damage_is_believed(name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_damage_is_believed(
+    name: str, kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, injected: Callable[..., None]
+) -> None:
     ends = [examine(CASES[name], tmp_path / str(seed), kind, seed, caplog) for seed in SEEDS]
     assert ends.count("unchanged") == 0
     noticed = "rebuilt" if CASES[name].rebuilt else "refused"
     assert set(ends) <= {noticed, "harmless"}
     # What replaces the whole content cannot be harmless; a single bit may be one that nobody reads.
     assert kind in ("flip", "zero") or ends.count(noticed) == len(ends)
+    injected("damaged caches, checkpoints and tables", len(ends))
 
 
 @pytest.mark.parametrize("kind", ["flip", "truncate", "zero"])
-def test_no_damaged_look_is_believed(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_damaged_look_is_believed(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, injected: Callable[..., None]
+) -> None:
     """A database: what is wrong in it is refused, looked at again, or was in a page that nobody reads."""
     whole = write_looks(tmp_path, 0)
     expected, kept = read_looks(tmp_path, 0), tmp_path / "kept.db"
@@ -289,6 +294,7 @@ def test_no_damaged_look_is_believed(kind: str, tmp_path: Path, caplog: pytest.L
             assert read_looks(tmp_path, 0) == expected
         except WellaiError as refused:
             assert str(whole) in str(refused)
+    injected("damaged caches, checkpoints and tables", 10)
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +318,7 @@ PINNED = {"sha256": "data/model.keras", "labels_sha256": "labels.json"}
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("file", PINNED.values())
 def test_no_damaged_model_is_loaded(
-    file: str, kind: str, model: tuple[Path, dict[str, str], Registry], tmp_path: Path
+    file: str, kind: str, model: tuple[Path, dict[str, str], Registry], tmp_path: Path, injected: Callable[..., None]
 ) -> None:
     folder, pins, registry = model
     other = tmp_path / "other"
@@ -327,10 +333,11 @@ def test_no_damaged_model_is_loaded(
             # By its own name there is no database to ask: the labels beside it are sealed, and hold its hash.
             with pytest.raises(WellaiError, match=r"was changed after it was kept|as they were written"):
                 load(registry.resolve(str(copy / "data" / "model.keras")))
+    injected("damaged models and weights", len(SEEDS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_damaged_weights_are_loaded(kind: str, tmp_path: Path) -> None:
+def test_no_damaged_weights_are_loaded(kind: str, tmp_path: Path, injected: Callable[..., None]) -> None:
     network = SmallConvNet(size=32, width=4)
     built = network.build()
     whole, other = tmp_path / "whole.weights.h5", tmp_path / "other.weights.h5"
@@ -344,10 +351,11 @@ def test_no_damaged_weights_are_loaded(kind: str, tmp_path: Path) -> None:
         assert injure(file, kind, seed, [other])
         with pytest.raises(WellaiError, match="is not as the training wrote it"):
             TrainedBackbone(network, file, pin).build()
+    injected("damaged models and weights", len(SEEDS))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_damaged_file_passes_for_pinned_weights(kind: str, tmp_path: Path) -> None:
+def test_no_damaged_file_passes_for_pinned_weights(kind: str, tmp_path: Path, injected: Callable[..., None]) -> None:
     from wellai_exp.models._weights import check_file
 
     whole, other = tmp_path / "whole.h5", tmp_path / "other.h5"
@@ -360,3 +368,4 @@ def test_no_damaged_file_passes_for_pinned_weights(kind: str, tmp_path: Path) ->
         assert injure(file, kind, seed, [other])
         with pytest.raises(SettingError, match=r"^backbone\.weights="):
             check_file(file, pin)
+    injected("damaged models and weights", len(SEEDS))

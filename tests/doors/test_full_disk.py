@@ -47,7 +47,7 @@ def features(root: Path) -> Any:
 
 
 @pytest.mark.parametrize("seed", LEVELS)
-def test_features(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+def test_features(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture, injected: Callable[..., None]) -> None:
     disk.leave(level(seed, 400 * 256 * 4))
     with pytest.raises(StoreError, match=r"free|locked|lost|written"):
         features(disk.root)
@@ -55,6 +55,7 @@ def test_features(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture) -> No
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(features(disk.root)[:, 0], np.arange(400))
     assert not caplog.records, "what was half-written was taken for a shard"
+    injected("a disk that fills: features")
 
 
 def standing(epoch: int) -> Standing:
@@ -63,7 +64,7 @@ def standing(epoch: int) -> Standing:
 
 
 @pytest.mark.parametrize("seed", LEVELS)
-def test_checkpoints(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+def test_checkpoints(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture, injected: Callable[..., None]) -> None:
     checkpoint, saved = Checkpoint(disk.root / "trainings" / "one"), 0
     # The new one is written beside the old one, so this never suffices for both.
     disk.leave(level(seed, 390_000))
@@ -80,6 +81,7 @@ def test_checkpoints(seed: int, disk: Disk, caplog: pytest.LogCaptureFixture) ->
     np.testing.assert_array_equal(again.arrays[0], standing(saved + 1).arrays[0])
     assert not caplog.records
     assert len(list(checkpoint.folder.iterdir())) == 2
+    injected("a disk that fills: checkpoints")
 
 
 def study_on(root: Path, n_trials: int = 25) -> Study:
@@ -93,7 +95,7 @@ def measure(proposal: Proposal, _report: Report) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("seed", LEVELS)
-def test_the_study(seed: int, disk: Disk) -> None:
+def test_the_study(seed: int, disk: Disk, injected: Callable[..., None]) -> None:
     begun = study_on(disk.root, 2)
     with begun.opened():
         begun.run(measure, lambda: None)
@@ -111,6 +113,7 @@ def test_the_study(seed: int, disk: Disk) -> None:
         assert again.finished == 25
     assert all(trial.state.is_finished() for trial in trials)
     assert {trial.number: trial.value for trial in trials if trial.number in before} == before
+    injected("a disk that fills: study")
 
 
 def _long(study: Study, proposal: Proposal, report: Report) -> dict[str, float]:
@@ -119,7 +122,7 @@ def _long(study: Study, proposal: Proposal, report: Report) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("seed", LEVELS)
-def test_the_tracking_store(seed: int, disk: Disk) -> None:
+def test_the_tracking_store(seed: int, disk: Disk, injected: Callable[..., None]) -> None:
     tracker = Tracker(tracking_in(disk.root / "mlruns"))
     with tracker.run("whole") as run:
         run.log_text("as it was", "note.txt")
@@ -137,6 +140,7 @@ def test_the_tracking_store(seed: int, disk: Disk) -> None:
     assert again.get(run.id).status == "FINISHED"
     assert again.get(whole).status == "FINISHED"
     assert again.fetch(whole, "note.txt").read_text() == "as it was"
+    injected("a disk that fills: tracking")
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
@@ -168,7 +172,7 @@ def test_a_read_only_cache_that_holds_everything_serves(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_disk_that_is_taken_away_ends_the_search(seed: int, disk: Disk) -> None:
+def test_a_disk_that_is_taken_away_ends_the_search(seed: int, disk: Disk, injected: Callable[..., None]) -> None:
     """Nothing is said to be done that was written to a disk which is no longer there."""
     study, taken = study_on(disk.root, 10), int(np.random.default_rng(seed).integers(0, 10))
 
@@ -181,3 +185,4 @@ def test_a_disk_that_is_taken_away_ends_the_search(seed: int, disk: Disk) -> Non
 
     with pytest.raises(StoreError, match=r"^paths\.store=.*study\.db"), study.opened():
         study.run(taken_away, lambda: None)
+    injected("a disk taken away under a study")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_nothing_of_it_is_run_and_one_sentence_is_said(name: str, answers: tuple[Path, dict[str, Any]]) -> None:
+def test_nothing_of_it_is_run_and_one_sentence_is_said(
+    name: str, answers: tuple[Path, dict[str, Any]], injected: Callable[..., None]
+) -> None:
     folder, found = answers
     said, seen = found[name]["said"], found[name]["seen"]
     assert said.endswith(("it is not loaded.", "safe mode.")), said
@@ -46,6 +49,7 @@ def test_nothing_of_it_is_run_and_one_sentence_is_said(name: str, answers: tuple
     assert not (folder.parent / "RAN").exists()
     assert not [each for each in seen if each.startswith(("os.system", "subprocess", "pickle"))]
     assert not [each for each in seen if "evil" in each or "keras_hub" in each or "secret" in each], seen
+    injected("hostile model files")
 
 
 def test_an_edited_mlmodel_beside_a_sound_model_is_not_read(answers: tuple[Path, dict[str, Any]]) -> None:
@@ -57,7 +61,9 @@ def test_an_edited_mlmodel_beside_a_sound_model_is_not_read(answers: tuple[Path,
 
 
 @pytest.mark.parametrize("kind", ["external", "virtual", "bomb"])
-def test_weights_that_are_elsewhere_or_far_too_large_are_refused(kind: str, tmp_path: Path) -> None:
+def test_weights_that_are_elsewhere_or_far_too_large_are_refused(
+    kind: str, tmp_path: Path, injected: Callable[..., None]
+) -> None:
     path = tmp_path / "w.weights.h5"
     (tmp_path / "secret.bin").write_bytes(bytes(4096))
     with h5py.File(path, "w") as store:
@@ -71,3 +77,4 @@ def test_weights_that_are_elsewhere_or_far_too_large_are_refused(kind: str, tmp_
             store.create_dataset("w", (2**20, 2**20), np.float32, chunks=(1024, 1024), compression="gzip")
     with pytest.raises(SettingError, match=r"^backbone\.weights=.*cut short or damaged"):
         Application("MobileNet", size=32, alpha=0.25, weights=str(path)).build()
+    injected("hostile model files")

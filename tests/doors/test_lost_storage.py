@@ -73,7 +73,9 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("name", STORES)
-def test_a_disk_that_fills(name: str, seed: int, new_place: Callable[[], Place], stack: ExitStack) -> None:
+def test_a_disk_that_fills(
+    name: str, seed: int, new_place: Callable[[], Place], stack: ExitStack, injected: Callable[..., None]
+) -> None:
     where, more = STORES[name]
     place = new_place()
     root = place.folder / where
@@ -90,10 +92,13 @@ def test_a_disk_that_fills(name: str, seed: int, new_place: Callable[[], Place],
     assert "Registered: tiny version 1" in again.stdout
     assert "damaged" not in again.stderr
     assert len(values(place)) == 3
+    injected(f"a disk that fills in a sweep: {name}")
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_storage_that_is_taken_away(seed: int, new_place: Callable[[], Place], stack: ExitStack) -> None:
+def test_storage_that_is_taken_away(
+    seed: int, new_place: Callable[[], Place], stack: ExitStack, injected: Callable[..., None]
+) -> None:
     """Unmounted, made read-only, or moved, at some moment of the sweep."""
     place = new_place()
     disk: Disk = stack.enter_context(mounted(place.folder / "mlruns", 256 * 2**20))
@@ -128,6 +133,7 @@ def test_storage_that_is_taken_away(seed: int, new_place: Callable[[], Place], s
             shutil.copytree(kept, disk.root, dirs_exist_ok=True)
     place.type(*COMMAND)
     assert len(values(place)) == 3
+    injected("storage taken away in a sweep")
 
 
 def wait_for(file: Path, process: subprocess.Popen[str]) -> None:

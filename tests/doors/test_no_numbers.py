@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ N_TRIALS = 8
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_a_study_never_chooses_it(seed: int, tmp_path: Path) -> None:
+def test_a_study_never_chooses_it(seed: int, tmp_path: Path, injected: Callable[..., None]) -> None:
     """Some trials end in what is no number, some reach it half-way, others are sound."""
     rng = np.random.default_rng(seed)
     ends = {number: str(rng.choice(["sound", "at the end", "half-way"])) for number in range(N_TRIALS)}
@@ -58,6 +59,7 @@ def test_a_study_never_chooses_it(seed: int, tmp_path: Path) -> None:
     assert set(table.index[table["state"] == "COMPLETE"]) == set(sound)
     failed = table.loc[table["state"] == "FAIL", "reason"]
     assert all(reason.startswith("its ") and " was " in reason for reason in failed)
+    injected("losses and metrics that are no numbers")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 
 @pytest.mark.parametrize("rate", [1e30, 3e37])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_real_training_that_overflows_fails_its_trial(shared: Shared, rate: float, seed: int) -> None:
+def test_a_real_training_that_overflows_fails_its_trial(
+    shared: Shared, rate: float, seed: int, injected: Callable[..., None]
+) -> None:
     optimizer = AdamW(learning_rate=rate, clip_norm=None, schedule="constant", warm_up=0.0, average=None)
     sound = Choices(SmallConvNet(size=32, width=4), NoAugmentation(), NoStrategy(), LinearHead(), AdamW())
     wild = replace(sound, optimizer=optimizer)
@@ -82,3 +86,4 @@ def test_a_real_training_that_overflows_fails_its_trial(shared: Shared, rate: fl
     # Nothing of it is kept that a later attempt would go on from.
     with pytest.raises(TrialFailed):
         regime.task(shared).cross_validate(wild, seed=seed)
+    injected("losses and metrics that are no numbers")

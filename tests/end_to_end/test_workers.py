@@ -18,6 +18,7 @@ from test_sweep import counted, trials, wait_for_trials
 
 from wellai_exp import milestones
 
+FAULTS = int(os.environ.get("WELLAI_FAULTS", "20"))
 COMMAND = ("sweep", "experiment=tiny", "search.n_trials=6", "compute.workers=2")
 
 
@@ -53,7 +54,10 @@ def test_a_killed_worker_costs_nothing(new_place: Callable[[], Place], swept: Sw
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_command_killed_inside_the_registration_registers_once(new_place: Callable[[], Place]) -> None:
+@pytest.mark.parametrize("repeat", range(FAULTS))
+def test_a_command_killed_inside_the_registration_registers_once(
+    repeat: int, new_place: Callable[[], Place], injected: Callable[..., None]
+) -> None:
     place = new_place()
     faults = Path(__file__).parents[1] / "faults"
     command = ["sweep", "experiment=tiny", "search.n_trials=2", "final.baseline=false"]
@@ -72,3 +76,4 @@ def test_a_command_killed_inside_the_registration_registers_once(new_place: Call
     assert len(place.client.search_model_versions("name = 'tiny'")) == 1
     assert [run.info.status for run in place.runs("sweep")] == ["FINISHED"]
     assert len(place.runs("trial")) == 2
+    injected(f"kill -9 {milestones.REGISTERING}")

@@ -31,14 +31,9 @@ from wellai_exp.compute._local import LocalPost
 FAULTS = int(os.environ.get("WELLAI_FAULTS", "20"))
 # Of the time that recovery may take beyond the grace period.
 SECONDS_TO_RECOVER = 10.0
-Record = Callable[[str, object], None]
+Injected = Callable[..., None]
 
 slow = [pytest.mark.slow, pytest.mark.timeout(7200)]
-
-
-def note(record: Record, fault: str, times: int, seconds: float | None = None) -> None:
-    """Have a line in the table; it is written where the test has passed."""
-    record("fault", [fault, times, seconds])
 
 
 def process_of(member: Member) -> int:
@@ -95,7 +90,7 @@ class Killer:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_workers_are_killed_at_random(tmp_path: Path, record_property: Record) -> None:
+def test_workers_are_killed_at_random(tmp_path: Path, injected: Injected) -> None:
     left, seed = FAULTS, 0
     while left > 0:
         attacker = Attacker(min(left, 10), seed, Killer())
@@ -106,7 +101,7 @@ def test_workers_are_killed_at_random(tmp_path: Path, record_property: Record) -
         assert struck_now > 0
         left -= struck_now
         seed += 1
-    note(record_property, "kill -9 of a random worker among 4", FAULTS)
+    injected("kill -9 of a random worker among 4", FAULTS)
 
 
 PLACES = (milestones.BEFORE_RUN, struck.COMMITTING, milestones.TOLD)
@@ -128,29 +123,29 @@ def strike_a_sweep(
 
 
 def test_workers_are_killed_once_at_each_named_place(
-    tmp_path: Path, record_property: Record, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, injected: Injected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blows = dict.fromkeys((*PLACES, milestones.LOCK_HELD), 1)
     strike_a_sweep(tmp_path, blows, 0, 1, monkeypatch)
-    note(record_property, "kill -9 at named places", len(blows))
+    injected("kill -9 at named places", len(blows))
 
 
 @pytest.mark.parametrize("place", [pytest.param(place, marks=slow) for place in PLACES])
 def test_workers_are_killed_at_a_named_place(
-    tmp_path: Path, place: str, record_property: Record, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: str, injected: Injected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed, begun in enumerate(range(0, FAULTS, 5)):
         strike_a_sweep(tmp_path / str(seed), {place: min(5, FAULTS - begun)}, seed, 4, monkeypatch)
-    note(record_property, f"kill -9 {place}", FAULTS)
+    injected(f"kill -9 {place}", FAULTS)
 
 
 @pytest.mark.parametrize("place", [pytest.param(place, marks=slow) for place in EARLY])
 def test_workers_are_killed_before_they_are_ready(
-    tmp_path: Path, place: str, record_property: Record, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, place: str, injected: Injected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(FAULTS):
         strike_a_sweep(tmp_path / str(seed), {place: 1}, seed, 1, monkeypatch)
-    note(record_property, f"kill -9 {place}", FAULTS)
+    injected(f"kill -9 {place}", FAULTS)
 
 
 class Freezer:
@@ -180,7 +175,7 @@ class Freezer:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_workers_are_stopped_beyond_the_grace_period_and_woken(tmp_path: Path, record_property: Record) -> None:
+def test_workers_are_stopped_beyond_the_grace_period_and_woken(tmp_path: Path, injected: Injected) -> None:
     grace = 2.0
     freezer = Freezer(grace)
     seed = 0
@@ -193,7 +188,7 @@ def test_workers_are_stopped_beyond_the_grace_period_and_woken(tmp_path: Path, r
         seed += 1
     assert all(freezer.lived)
     assert freezer.slowest <= grace + SECONDS_TO_RECOVER
-    note(record_property, "SIGSTOP beyond the grace period, then SIGCONT", FAULTS, freezer.slowest)
+    injected("SIGSTOP beyond the grace period, then SIGCONT", FAULTS, freezer.slowest)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
@@ -222,7 +217,7 @@ def count_in(store: Path, state: str) -> int:
     ],
 )
 def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
-    tmp_path: Path, number: signal.Signals, times: int, record_property: Record
+    tmp_path: Path, number: signal.Signals, times: int, injected: Injected
 ) -> None:
     chance, done, seed, slowest = random.Random(number), 0, 0, 0.0
     while done < times:
@@ -253,7 +248,7 @@ def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
         seed += 1
     if number != signal.SIGKILL:
         assert slowest <= SECONDS_TO_RECOVER
-    note(record_property, f"{number.name} to the parent", times, slowest)
+    injected(f"{number.name} to the parent", times, slowest)
 
 
 @pytest.mark.slow
@@ -275,7 +270,7 @@ def begin_in(folder: Path, index: int) -> int:
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(max(FAULTS, 50), marks=slow)])
-def test_eight_processes_start_in_an_empty_folder(tmp_path: Path, times: int, record_property: Record) -> None:
+def test_eight_processes_start_in_an_empty_folder(tmp_path: Path, times: int, injected: Injected) -> None:
     # Forked, so that all come to the fresh files at the same moment and not as their imports end.
     importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     for repeat in range(times):
@@ -291,4 +286,4 @@ def test_eight_processes_start_in_an_empty_folder(tmp_path: Path, times: int, re
                     os._exit(2)
             processes.append(process)
         assert [os.waitpid(process, 0)[1] for process in processes] == [0] * 8
-    note(record_property, "8 processes start in an empty folder", times)
+    injected("8 processes start in an empty folder", times)

@@ -32,7 +32,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_killed_node_costs_nothing_and_a_new_one_is_used(
-    cluster: Any, tmp_path: Path, record_property: Callable[[str, object], None]
+    cluster: Any, tmp_path: Path, injected: Callable[..., None]
 ) -> None:
     nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
     n, done, before = 40, [0], {}
@@ -51,7 +51,7 @@ def test_a_killed_node_costs_nothing_and_a_new_one_is_used(
     assert len(before) >= 7
     # Somebody's trial was lost with the node, and done again.
     assert len(trials_of(sweep)) == n + 1
-    record_property("fault", ("node of a Ray cluster killed", 1, None))
+    injected("node of a Ray cluster killed")
 
 
 def test_no_cluster_is_one_sentence() -> None:

@@ -296,7 +296,13 @@ def test_no_secret_is_kept_in_an_outbox(served: Served, tmp_path: Path, monkeypa
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 @pytest.mark.timeout(600)
 def test_outages_of_any_kind_at_any_moment(
-    served: Served, undisturbed: list[dict[str, Any]], tmp_path: Path, blow: signal.Signals, seconds: int, seed: int
+    served: Served,
+    undisturbed: list[dict[str, Any]],
+    tmp_path: Path,
+    blow: signal.Signals,
+    seconds: int,
+    seed: int,
+    injected: Callable[..., None],
 ) -> None:
     name = f"{blow.name} {seconds} {seed}"
     tracker = Tracker(served.tracking(tmp_path, name.replace(" ", "-")))
@@ -319,13 +325,14 @@ def test_outages_of_any_kind_at_any_moment(
     wait_until(lambda: not courier_of(tracker.tracking).mails)
     assert story(served, name.replace(" ", "-")) == undisturbed
     assert nothing_left(served, tmp_path)
+    injected(f"tracking server away for {seconds} s ({blow.name})", 1, clock.longest_in_all())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.timeout(600)
 def test_outages_for_good_are_synced(
-    served: Served, undisturbed: list[dict[str, Any]], tmp_path: Path, seed: int
+    served: Served, undisturbed: list[dict[str, Any]], tmp_path: Path, seed: int, injected: Callable[..., None]
 ) -> None:
     tracker = Tracker(served.tracking(tmp_path, f"for-good-{seed}"))
     _ = tracker.experiment_id
@@ -351,6 +358,7 @@ def test_outages_for_good_are_synced(
         sync(tracker.tracking, cut_off)
     assert sync(tracker.tracking, lambda done, total: None).left == []
     assert story(served, f"for-good-{seed}") == undisturbed
+    injected("tracking server away for good, then synced", 1, clock.longest_in_all())
 
 
 class Blocked:
