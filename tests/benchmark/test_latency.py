@@ -138,7 +138,7 @@ def test_a_model_is_remembered_by_its_file_and_not_loaded_again(tmp_path: Path) 
     assert quick_book(tmp_path).of_model("a" * 64, load, Eager()) == first
     assert len(loads) == 1
     book.of_model("b" * 64, load, Eager())
-    book.of_model("a" * 64, load, Eager(threads=None))
+    book.of_model("a" * 64, load, Eager(threads=2))
     assert len(loads) == 3
 
 

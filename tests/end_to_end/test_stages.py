@@ -191,6 +191,7 @@ def test_a_kill_in_mid_epoch_loses_no_epoch_and_changes_no_metric(new_place: Cal
     assert len(before) >= done - 1
 
 
+@pytest.mark.slow
 def test_a_bound_on_frames_per_second_changes_the_winner(new_place: Callable[[], Place]) -> None:
     place = new_place()
     command = ["sweep", "experiment=tiny", "search.n_trials=2", "register=false", "imbalance=none", "augmentation=none"]
@@ -217,6 +218,7 @@ def test_a_bound_on_frames_per_second_changes_the_winner(new_place: Callable[[],
     assert "nothing is registered" in impossible.stderr
 
 
+@pytest.mark.slow
 def test_two_objectives_give_a_front(new_place: Callable[[], Place]) -> None:
     place = new_place()
     place.type(

@@ -41,7 +41,7 @@ def drawn(tmp_path: Path, assets: Path) -> Path:
     return root
 
 
-@pytest.mark.parametrize("regime", ["finetune", "decoupled"])
+@pytest.mark.parametrize("regime", ["finetune", pytest.param("decoupled", marks=pytest.mark.slow)])
 def test_two_steps_of_the_recipe(new_place: Callable[[], Place], drawn: Path, regime: str) -> None:
     place = new_place()
     place.type(

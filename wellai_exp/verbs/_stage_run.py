@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from omegaconf import DictConfig
 
 from wellai_exp.config import Composer, build
 from wellai_exp.evaluation import (
@@ -34,6 +35,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STRATEGY_GROUP = "imbalance"
+
+
+def check_stages(stages: Sequence[Stage], composer: Composer) -> None:
+    """Compose every search, as it will be: a setting that is wrong is told before the data are read.
+
+    What a stage takes over from an earlier one is not known yet, nor is its space.
+    """
+    for stage in stages:
+        own, _, search = _composed(stage, composer)
+        search.make_sampler(0)
+        if stage.start is None:
+            own.space(search, {})
+
+
+def _composed(stage: Stage, composer: Composer) -> tuple[Composer, DictConfig, Search]:
+    own = composer.within(stage.overrides)
+    cfg = stage.settings(own.trial(()))
+    return own, cfg, build(cfg, "search")
 
 
 @dataclass(frozen=True)
@@ -68,9 +87,7 @@ class StageRun:
         cls, stage: Stage, bench: Workbench, composer: Composer, name: str, earlier: Mapping[str, StageRun]
     ) -> StageRun:
         """Compose the stage and make its study; nothing is trained yet but what a ranking needs."""
-        own = composer.within(stage.overrides)
-        cfg = stage.settings(own.trial(()))
-        search: Search = build(cfg, "search")
+        own, cfg, search = _composed(stage, composer)
         carried = earlier[stage.start.stage].carried(stage) if stage.start else {}
         space = own.space(search, carried)
         prior = rank_backbones(bench, own, cfg, space)

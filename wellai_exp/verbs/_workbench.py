@@ -56,7 +56,8 @@ class Workbench:
         store = ensure_dir(Path(str(cfg.paths.store)), "paths.store")
         seed = whole_number("seed", cfg.seed, "set seed=0")
         source, split = build(cfg, "data"), build(cfg, "split")
-        make_choices(cfg)
+        # Its key holds the hash of its weights: a file that is missing or none is told before the data are read.
+        make_choices(cfg).backbone.feature_key()
         EvidenceSettings.of(cfg.evidence)
         tracker = open_tracker(cfg)
         catch_up(tracker.tracking)

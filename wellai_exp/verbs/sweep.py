@@ -24,7 +24,7 @@ from wellai_exp.verbs._mending import Mender
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Closing, Speaker, profile_table
-from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun
+from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun, check_stages
 from wellai_exp.verbs._stages import Stage, stages_of
 from wellai_exp.verbs._trial import Clock, TrialRunner
 from wellai_exp.verbs._winner import Kept, Winner, log_report, log_winner, register
@@ -309,6 +309,7 @@ class Sweep:
 def run(cfg: DictConfig) -> None:
     """Run or go on with the sweep that the command describes."""
     composer, stages = Composer.running(), stages_of(cfg)
+    check_stages(stages, composer)
     bench = Workbench.open(cfg)
     name = str(cfg.search.study or study_name(cfg, bench.manifest))
     Sweep(bench, composer, stages, name, Console()).run()
