@@ -39,6 +39,8 @@ def test_a_sweep_is_killed_goes_on_and_runs_once(
     while finished(storage) < 2:
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.5)
+    # It has few trials, and might be done before the other one has begun.
+    process.send_signal(signal.SIGSTOP)
     other = place.type(*command, "paths.store=elsewhere", check=False)
     assert other.returncode == 1
     assert "another process is running this sweep" in other.stderr
