@@ -27,6 +27,10 @@ from wellai_exp import milestones
 from wellai_exp.compute import Crew
 from wellai_exp.compute._crew import Member
 from wellai_exp.compute._local import LocalPost
+from wellai_exp.errors import WellaiError
+from wellai_exp.search._underway import Underway
+from wellai_exp.stopping import Terminated
+from wellai_exp.verbs._instant import InstantSweep
 
 FAULTS = int(os.environ.get("WELLAI_FAULTS", "20"))
 # Of the time that recovery may take beyond the grace period.
@@ -108,6 +112,18 @@ PLACES = (milestones.BEFORE_RUN, struck.COMMITTING, milestones.TOLD)
 EARLY = (milestones.BEFORE_FIRST_BEAT, milestones.LOCK_HELD)
 
 
+def run_to_its_end(sweep: InstantSweep, blows: int) -> None:
+    """Run it again, as its sentence says, where blows fell on so many starting workers in a row that it gave up."""
+    for _ in range(blows):
+        try:
+            sweep.run(lambda: None)
+        except WellaiError as error:
+            assert "workers in a row ended before they were ready" in str(error)
+        else:
+            return
+    sweep.run(lambda: None)
+
+
 def strike_a_sweep(
     folder: Path, blows: Mapping[str, int], seed: int, apart: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,8 +132,9 @@ def strike_a_sweep(
     for place, times in blows.items():
         for name, value in struck.prepare(folder / "blows", place, times, seed, apart).items():
             monkeypatch.setenv(name, value)
-    sweep = make_sweep(folder / "store", 6 + 6 * total)
-    sweep.run(lambda: None)
+    # All blows may fall on one trial, and that it is then set aside is tested elsewhere.
+    sweep = make_sweep(folder / "store", 6 + 6 * total, retries=total)
+    run_to_its_end(sweep, total)
     check(sweep)
     assert struck.left(folder / "blows") == 0
 
@@ -128,6 +145,28 @@ def test_workers_are_killed_once_at_each_named_place(
     blows = dict.fromkeys((*PLACES, milestones.LOCK_HELD), 1)
     strike_a_sweep(tmp_path, blows, 0, 1, monkeypatch)
     injected("kill -9 at named places", len(blows))
+
+
+def test_a_stop_between_the_tell_and_the_end_of_the_run_is_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_sweep(tmp_path, 4, workers=1)
+
+    tell = Underway.finished
+
+    def stop(self: Underway, metrics: Mapping[str, float]) -> None:
+        tell(self, metrics)
+        monkeypatch.undo()
+        raise Terminated
+
+    monkeypatch.setattr(Underway, "finished", stop)
+    with pytest.raises(Terminated):
+        sweep.run(lambda: None)
+    assert [run.info.status for run in runs_of(sweep)] == ["KILLED"]
+    before = completed(sweep)
+    assert len(before) == 1
+    sweep.run(lambda: None)
+    check(sweep, before)
 
 
 @pytest.mark.parametrize("place", [pytest.param(place, marks=slow) for place in PLACES])

@@ -268,18 +268,28 @@ def test_what_a_stopped_process_left_behind_is_mended(tracker: Tracker) -> None:
     nested = {"mlflow.parentRunId": parent}
     done, undone = (client.create_run(experiment, tags={**nested, "trial": name}).info.run_id for name in ("7", "8"))
     recorded, unrecorded = _trial(tracker, parent, 0), _trial(tracker, parent, 1)
+    stopped = client.create_run(experiment, tags={**nested, "trial": "9", "error": "Terminated: "}).info.run_id
+    client.set_terminated(stopped, "KILLED", 1_000)
+    another = client.create_run(experiment, tags={**nested, "trial": "of another study"}).info.run_id
     stranger = client.create_run(experiment).info.run_id
+    known = {"7": True, "0": True, "9": True, "of another study": None}
 
-    assert tracker.reconcile(parent, lambda tags: tags.get("trial") in {"7", "0"}) == 4
-    assert {run: tracker.get(run).status for run in (parent, done, undone, recorded, unrecorded, stranger)} == {
+    assert tracker.reconcile(parent, lambda tags: known.get(tags.get("trial", ""), False)) == 5
+    runs = (parent, done, undone, recorded, unrecorded, stopped, another, stranger)
+    assert {run: tracker.get(run).status for run in runs} == {
         parent: "KILLED",
         done: "FINISHED",
         undone: "KILLED",
         recorded: "FINISHED",
         unrecorded: "KILLED",
+        stopped: "FINISHED",
+        another: "RUNNING",
         stranger: "RUNNING",
     }
-    assert tracker.reconcile(parent, lambda tags: tags.get("trial") in {"7", "0"}) == 0
+    # It was done when it was stopped, and nothing went wrong with it.
+    assert "error" not in tracker.get(stopped).tags
+    assert client.get_run(stopped).info.end_time == 1_000
+    assert tracker.reconcile(parent, lambda tags: known.get(tags.get("trial", ""), False)) == 0
 
 
 def test_an_attempt_has_one_run_whatever_its_worker_left(tracker: Tracker) -> None:

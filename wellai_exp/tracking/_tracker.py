@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 EVALUATED_TAG = "wellai.model_sha256"  # Of the model that an evaluation run evaluated.
 _PAGE = 1_000
+_ERROR = "error"
 _T = TypeVar("_T")
 _Ask = Callable[[Callable[[], Any]], Any]
 
@@ -105,7 +106,7 @@ class Tracker:
             # The first exception is the one to be seen, whatever else goes wrong while the run is ended.
             with suppress(WellaiError):
                 if not run.ended:
-                    run.set_tags({"error": cut(f"{type(error).__name__}: {error}", 1_000)})
+                    run.set_tags({_ERROR: cut(f"{type(error).__name__}: {error}", 1_000)})
                     run.finish("FAILED" if isinstance(error, Exception) else "KILLED")
                 mail.close()
             raise
@@ -232,13 +233,14 @@ class Tracker:
     def reconcile(
         self,
         parent_id: str,
-        finished: Callable[[Mapping[str, str]], bool],
+        finished: Callable[[Mapping[str, str]], bool | None],
         missing: Callable[[list[Mapping[str, str]]], Iterable[Ending]] = lambda nested: (),
     ) -> int:
         """Mend the runs that a stopped process left behind: `parent_id` and those nested under it.
 
         Those left RUNNING are ended. A nested run that says FINISHED though its work was never recorded as done (the
-        process was stopped between the two) becomes KILLED, because that work will be done again.
+        process was stopped between the two) becomes KILLED, because that work will be done again; one that does not
+        say so though its work was recorded (it was told to stop in between) becomes FINISHED.
 
         Call it when no worker of that parent is at work.
 
@@ -247,7 +249,8 @@ class Tracker:
         parent_id : str
             Run id.
         finished : callable
-            Gets a run's tags and says whether its work was done: then it becomes FINISHED, otherwise KILLED.
+            Gets a run's tags and says whether its work was done: then it becomes FINISHED, otherwise KILLED. None
+            where it cannot tell: the run stays as it is.
         missing : callable
             Gets the tags of all nested runs and gives the endings of work that has none, which are settled.
 
@@ -275,7 +278,7 @@ class Tracker:
     def _mend(
         self,
         parent_id: str,
-        finished: Callable[[Mapping[str, str]], bool],
+        finished: Callable[[Mapping[str, str]], bool | None],
         missing: Callable[[list[Mapping[str, str]]], Iterable[Ending]],
         before: int,
     ) -> int:
@@ -283,10 +286,9 @@ class Tracker:
         nested = list(self._search(*_nested(parent_id), ask=_directly))
         for run in (run for run in (client.get_run(parent_id), *nested) if run.info.start_time <= before):
             done = finished(run.data.tags)
-            unrecorded = run.info.status == "FINISHED" and run.info.run_id != parent_id and not done
-            if run.info.status not in ENDINGS or unrecorded:
-                client.set_terminated(run.info.run_id, "FINISHED" if done else "KILLED")
-                mended += 1
+            own_end = run.info.run_id == parent_id and run.info.status in ENDINGS
+            if done is not None and not own_end:
+                mended += self._agree(run, "FINISHED" if done else "KILLED")
         for ending in missing([run.data.tags for run in nested]):
             self._settle(parent_id, ending)
         return mended
@@ -316,12 +318,20 @@ class Tracker:
         if run is None:
             labels = _tags(ending.tags, parent_id)
             run = client.create_run(self.experiment_id, run_name=masked(ending.name)[:250], tags=labels)
-        found, status = str(run.info.run_id), str(run.info.status)
-        if status not in ENDINGS or (status == "FINISHED" and ending.status != status):
-            if ending.error:
-                client.set_tag(found, "error", cut(masked(ending.error), 1_000))
-            client.set_terminated(found, ending.status)
-        return found
+        self._agree(run, ending.status, ending.error)
+        return str(run.info.run_id)
+
+    def _agree(self, run: Any, status: str, error: str = "") -> bool:
+        """End a run so where it is not ended, or where it and the status differ in whether its work was done."""
+        client, found = self._client, run.info.run_id
+        if run.info.status in ENDINGS and (run.info.status == "FINISHED") == (status == "FINISHED"):
+            return False
+        if error:
+            client.set_tag(found, _ERROR, cut(masked(error), 1_000))
+        elif status == "FINISHED" and _ERROR in run.data.tags:
+            client.delete_tag(found, _ERROR)
+        client.set_terminated(found, status, run.info.end_time)
+        return True
 
     def log_model(
         self,
