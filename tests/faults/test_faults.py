@@ -294,9 +294,14 @@ def test_the_parent_is_killed_or_told_to_stop_and_the_same_command_goes_on(
 def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, 4, 2, 60.0, {})
     wait_for(lambda: count_in(tmp_path, "RUNNING") > 0)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.4)
-    process.send_signal(signal.SIGTERM)
+    # Somebody writes, so that the runs cannot be ended yet.
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.4)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert b"stopped at once" in said
