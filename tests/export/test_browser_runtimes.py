@@ -19,8 +19,9 @@ from wellai_exp.export import (
     LiteRTJs,
     Served,
     TfJs,
+    TfJsGraph,
+    TFLite,
     find_chromium,
-    target_named,
     write_saved_model,
 )
 
@@ -38,9 +39,9 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     served = Served(folder / "served", "colours", colours.SIZE, images)
     paths = {"tfjs": folder / "tfjs"}
     colours.write_tfjs(paths["tfjs"])
-    for name in ("tflite_float32", "tflite_int8"):
-        paths[name] = folder / target_named(name).path()
-        target_named(name).write(served, paths[name])
+    for target in (TFLite(), TFLite("int8", float_share=0)):
+        paths[target.name] = folder / target.path()
+        target.write(served, paths[target.name])
     return paths
 
 
@@ -82,6 +83,34 @@ def test_both_engines_give_the_models_own_probabilities_side_by_side(
             assert each.time_frame(pixels[:1].astype(np.float32)) >= 0
             with pytest.raises(DataError, match="The images have shape"):
                 each.classify(pixels[:, :8])
+
+
+@colours.needs_npm
+def test_kernels_of_8_bits_get_the_scales_of_their_channels(tmp_path: Path, page_store: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input((colours.SIZE, colours.SIZE, 3)),
+        keras.layers.Rescaling(1 / 127.5, offset=-1.0),
+        keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+        keras.layers.Conv2D(64, 3, activation="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, activation="softmax"),
+    ]
+    model = keras.Sequential(layers)
+    kernel = model.layers[2].kernel
+    # The tail of a network that batch normalisation was folded into: with one scale most channels would be nothing.
+    kernel.assign(np.asarray(kernel) * np.geomspace(1e-3, 30, 64, dtype=np.float32))
+    model.layers[4].kernel.assign(np.asarray(model.layers[4].kernel) / np.geomspace(1e-3, 30, 64)[:, None] * 4)
+    write_saved_model(model, tmp_path / "served")
+    TfJsGraph("uint8").write(Served(tmp_path / "served", "uneven", colours.SIZE), tmp_path / "tfjs")
+    assert "/channel_scale" in (tmp_path / "tfjs" / "model.json").read_text()
+    pixels = images(8)
+    answers = np.asarray(model(pixels.astype(np.float32)))
+    assert np.ptp(answers) > 0.2
+    with opened(TfJs(store=str(page_store)), tmp_path / "tfjs") as tfjs:
+        np.testing.assert_allclose(tfjs.classify(pixels), answers, atol=0.01)
 
 
 @colours.needs_npm

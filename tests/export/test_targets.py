@@ -26,7 +26,7 @@ from wellai_exp.export import (
     target_named,
     write_saved_model,
 )
-from wellai_exp.export._tfjs_process import with_vector_biases
+from wellai_exp.export._tfjs_process import with_scaled_kernels, with_vector_biases
 
 SIZE, CLASSES = 32, 4
 
@@ -41,7 +41,7 @@ def network() -> Any:
     x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(x)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.ReLU()(x)
-    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(64, 3, strides=2, padding="same", activation="relu")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     model = keras.Model(image, keras.layers.Dense(CLASSES, activation="softmax")(x), name="tiny")
     for layer in model.layers:
@@ -101,11 +101,33 @@ def test_int8_takes_pixels_as_they_are(served: Served, tmp_path: Path) -> None:
     path = tmp_path / "int8.tflite"
     # Dark photographs: a range chosen by them alone would end at 60.
     dark = Served(served.folder, served.name, SIZE, lambda n: images(n) // 4)
-    TFLite("int8", calibration=8).write(dark, path)
+    TFLite("int8", calibration=8, float_share=0).write(dark, path)
     interpreter = Interpreter(model_path=str(path))
     (source,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert (source["dtype"], tuple(source["quantization"])) == (np.uint8, (1.0, 0))
     assert output["dtype"] == np.float32
+
+
+def test_the_ends_of_an_int8_file_stay_in_float(served: Served, model: Any, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    pixels = images(20, seed=2)
+    expected = np.asarray(model(pixels.astype(np.float32), training=False))
+    found: dict[float, tuple[int, int, float]] = {}
+    for share in (0, 0.01, 1):
+        path = tmp_path / f"{share}.tflite"
+        TFLite("int8", calibration=8, float_share=share).write(served, path)
+        interpreter = Interpreter(model_path=str(path))
+        assert interpreter.get_input_details()[0]["dtype"] == (np.float32 if share else np.uint8)
+        whole = sum(tensor["dtype"] == np.int8 for tensor in interpreter.get_tensor_details())
+        with LiteRT().open(path, SIZE) as opened:
+            off = float(np.abs(opened.classify(pixels) - expected).max())
+        found[share] = (path.stat().st_size, whole, off)
+    sizes, wholes, errors = (list(each) for each in zip(*found.values(), strict=True))
+    assert sizes[1] < sizes[2]
+    assert wholes[0] > wholes[1] > wholes[2] >= 0
+    assert errors[1] < errors[0]
+    assert errors[2] < errors[0]
 
 
 def test_keras_opens_its_own_file(model: Any, tmp_path: Path) -> None:
@@ -149,10 +171,38 @@ def test_tensorflow_js_gets_a_graph_of_operations_that_it_knows(served: Served, 
     fused = [node for node in whole["modelTopology"]["node"] if node["op"] == "_FusedConv2D"]
     assert fused
     assert all(len(weights[node["input"][2]]["shape"]) == 1 for node in fused)
-    # One scale a tensor: kernels alone are kept in 8 bits.
+    # One scale a tensor: kernels alone are kept in 8 bits, and each of their channels is brought to one size before.
     kept = {len(weight["shape"]) for weight in weights.values() if "quantization" in weight}
     assert kept <= {2, 4} and 4 in kept
     assert all(weight["quantization"]["dtype"] == "uint8" for weight in weights.values() if "quantization" in weight)
+    assert any(name.endswith("/channel_scale") for name in weights)
+
+
+def test_a_kernel_is_the_product_of_what_is_kept_and_a_scale_for_each_channel() -> None:
+    random = np.random.default_rng(0)
+    uneven = random.normal(size=(3, 3, 16, 40)) * np.geomspace(1e-3, 1e3, 40)
+    uneven[..., 7] = 0
+    shared, small = random.normal(size=(64, 70)), random.normal(size=(1, 1, 4, 4))
+    given = {"uneven": uneven, "shared": shared, "small": small, "turned": shared}
+    nodes: list[dict[str, Any]] = [
+        {"name": "conv", "op": "_FusedConv2D", "input": ["x", "uneven", "bias"]},
+        {"name": "again", "op": "Conv2D", "input": ["y", "uneven"]},
+        {"name": "dense", "op": "MatMul", "input": ["z", "shared"]},
+        {"name": "sum", "op": "AddV2", "input": ["shared", "z"]},
+        {"name": "little", "op": "Conv2D", "input": ["x", "small"]},
+        {"name": "transposed", "op": "MatMul", "input": ["z", "turned"], "attr": {"transpose_b": {"b": True}}},
+    ]
+    groups = [[{"name": name, "data": data.copy()} for name, data in given.items()]]
+    topology, (kept,) = with_scaled_kernels({"node": nodes}, groups)
+    weights = {entry["name"]: entry["data"] for entry in kept}
+    assert [node["input"][1] for node in nodes[:6]] == ["uneven/scaled"] * 2 + ["shared", "z", "small", "turned"]
+    (product,) = (node for node in topology["node"] if node["op"] == "Mul")
+    assert product["name"] == "uneven/scaled"
+    np.testing.assert_allclose(weights[product["input"][0]] * weights[product["input"][1]], uneven, rtol=1e-12)
+    largest = np.abs(weights["uneven"]).max(axis=(0, 1, 2))
+    np.testing.assert_allclose(np.delete(largest, 7), 1)
+    assert set(weights) == {*given, "uneven/channel_scale"}
+    assert all(np.array_equal(weights[name], given[name]) for name in ("shared", "small", "turned"))
 
 
 def test_the_bias_of_a_fused_convolution_becomes_a_vector() -> None:
@@ -226,6 +276,10 @@ def test_images_of_another_shape_are_refused(served: Served) -> None:
     ("make", "said"),
     [
         (lambda: TFLite("int4"), "target.tflite.weights=int4: there are no such weights; choose one of float32"),
+        (
+            lambda: TFLite("int8", float_share=1.5),
+            "target.tflite_int8.float_share=1.5: it must be a number from 0 to 1",
+        ),
         (lambda: TFLite("int8", calibration=0), "target.tflite_int8.calibration=0: it must be a whole number"),
         (
             lambda: Onnx(opset=99),
