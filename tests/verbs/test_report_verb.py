@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,3 +65,30 @@ def test_a_version_has_its_own_page_and_a_student_too(
     crown(tracker, sweep, 3)
     assert page_of(monkeypatch, capsys, "poses/2") == "<p>page 3</p>"
     assert "model=poses/1: it left no report; type wellai-exp evaluate" in page_of(monkeypatch, capsys, "poses/1")
+
+
+def test_the_card_of_its_export_comes_with_a_models_report(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = crown(tracker, None, 1)
+    registry, bundle = Registry(tracker.tracking), tmp_path / "bundle"
+    ref = registry.resolve("models:/poses/1")
+    bundle.mkdir()
+    for name in ("card.html", "slimming.png"):
+        (bundle / name).write_text(f"{name} of version 1")
+    (bundle / "bundle.json").write_text(json.dumps({"model_sha256": ref.sha256}))
+    registry.attach(ref, bundle, "export", {})
+    assert page_of(monkeypatch, capsys, "poses/1") == "<p>page 1</p>"
+    assert (Path("sent") / "card.html").read_text() == "card.html of version 1"
+    assert (Path("sent") / "slimming.png").is_file()
+    monkeypatch.setattr(sys, "argv", ["wellai-exp", "report", "poses/1", "browser=false"])
+    capsys.readouterr()
+    main()
+    said = capsys.readouterr().out
+    assert "the report is" in said
+    assert re.search(r"what each exported form gives in its runtime is in \S+card\.html", said)
+    # The next winner's page lies in the same run, and the card is not about that model.
+    crown(tracker, sweep, 2)
+    (Path("sent") / "card.html").unlink()
+    assert page_of(monkeypatch, capsys, "poses/2") == "<p>page 2</p>"
+    assert not (Path("sent") / "card.html").exists()

@@ -2,7 +2,7 @@
 
 from wellai_exp.export._browser import BrowserOpened, BrowserRuntime, browser_flags, find_chromium
 from wellai_exp.export._browser_engines import LiteRTJs, TfJs
-from wellai_exp.export._bundle import SUMS_FILE, Artifact, Bundle, read_bundle, seal_bundle
+from wellai_exp.export._bundle import BUNDLE_FILE, SUMS_FILE, Artifact, Bundle, read_bundle, seal_bundle
 from wellai_exp.export._folder import fresh_bundle
 from wellai_exp.export._graph import random_operations, write_saved_model
 from wellai_exp.export._litert import LiteRT
@@ -23,6 +23,7 @@ from wellai_exp.export._tflite import TFLite
 from wellai_exp.export._vendor import add_page, page_libraries
 
 __all__ = [
+    "BUNDLE_FILE",
     "SUMS_FILE",
     "Artifact",
     "BrowserOpened",

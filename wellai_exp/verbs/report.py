@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import webbrowser
@@ -14,10 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from wellai_exp.errors import StoreError, WellaiError
+from wellai_exp.export import BUNDLE_FILE
 from wellai_exp.paths import ensure_dir
 from wellai_exp.promotion import sources_of
 from wellai_exp.tracking import Registry, Tracker
 from wellai_exp.verbs._evidence import REPORT, REPORTED_TAG
+from wellai_exp.verbs._export_card import CARD, PICTURE
 from wellai_exp.verbs._workbench import open_tracker
 
 _REPORTED = ("sweep", "train", "evaluation")
@@ -27,15 +30,18 @@ _PICTURES = ("search/leaderboard.png", "test/pr_curves.png", "test/confusion_mat
 def run(cfg: DictConfig) -> None:
     """Find the newest run that left a report, and open or copy it."""
     tracker, console = open_tracker(cfg), Console()
-    run_id, page = _find(tracker, str(cfg.model))
+    place, page = _find(tracker, str(cfg.model))
+    exported = list(_exported(tracker, place))
     if cfg.out is not None:
         folder = ensure_dir(Path(str(cfg.out)), "out")
-        copied = [Path(shutil.copy(file, folder)) for file in (page, *_pictures(tracker, run_id))]
+        copied = [Path(shutil.copy(file, folder)) for file in (page, *_pictures(tracker, place.run_id), *exported)]
         shown = ", ".join(file.name for file in copied)
         console.print(Text(f"copied {shown} to {folder}"), soft_wrap=True)
         return
     opened = bool(cfg.browser) and webbrowser.open(page.absolute().as_uri())
     console.print(Text(f"{'opened' if opened else 'the report is'} {page}"), soft_wrap=True)
+    for card in exported[:1]:
+        console.print(Text(f"what each exported form gives in its runtime is in {card}"), soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,8 @@ class _Place:
     sha256: str = ""
 
 
-def _find(tracker: Tracker, name: str) -> tuple[str, Path]:
-    """Give a run and its report.
+def _find(tracker: Tracker, name: str) -> tuple[_Place, Path]:
+    """Give where a report is, and the file.
 
     Raises
     ------
@@ -70,7 +76,7 @@ def _find(tracker: Tracker, name: str) -> tuple[str, Path]:
             tagged = tracker.get(place.run_id).tags.get(f"{REPORTED_TAG}.{place.part}")
             if place.sha256 not in ("", tagged):
                 continue
-            return place.run_id, tracker.fetch(place.run_id, f"{place.part}/{REPORT}")
+            return place, tracker.fetch(place.run_id, f"{place.part}/{REPORT}")
         except StoreError:
             continue
     raise WellaiError(f"model={name}: it left no report; type wellai-exp evaluate {name} experiment=NAME to make one.")
@@ -91,6 +97,18 @@ def _places(tracker: Tracker, name: str) -> Iterator[_Place]:
     ref = Registry(tracker.tracking).resolve(name)
     for source in sources_of(tracker, ref):
         yield _Place(source.run_id, source.part, ref.sha256)
+
+
+def _exported(tracker: Tracker, place: _Place) -> Iterator[Path]:
+    """Give the card and the picture of the model's export, where there is one: its forms, each run in its runtime."""
+    part = "export" if place.part == "test" else f"{place.part}/export"
+    try:
+        made = json.loads(tracker.fetch(place.run_id, f"{part}/{BUNDLE_FILE}").read_text(encoding="utf-8"))
+        # A run that goes on makes other models than the one that was exported.
+        if place.sha256 in ("", made["model_sha256"]):
+            yield from [tracker.fetch(place.run_id, f"{part}/{name}") for name in (CARD, PICTURE)]
+    except StoreError:
+        return
 
 
 def _pictures(tracker: Tracker, run_id: str) -> Iterator[Path]:
