@@ -77,7 +77,7 @@ def with_scaled_kernels(topology: dict[str, Any], groups: list[list[dict[str, An
     """Bring each output channel of a kernel to [-1, 1], and multiply by its scale again in the graph.
 
     TF.js keeps one scale for a whole tensor, and folding batch normalisation into a kernel leaves its channels of very
-    different sizes (Krishnamoorthi 2018, arXiv:1806.08342, section 3.1.4): the small ones would be rounded to nothing.
+    different sizes (Krishnamoorthi 2018, arXiv:1806.08342): the small ones would be rounded to nothing.
     """
     entries = {entry["name"]: entry for group in groups for entry in group}
     users: dict[str, list[dict[str, Any]]] = defaultdict(list)

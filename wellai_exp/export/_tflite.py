@@ -31,8 +31,8 @@ class TFLite(Target):
     calibration : int
         Training images by which ``int8`` chooses the ranges of its numbers, at least 1.
     float_share : float
-        Share of its size by which an ``int8`` file may grow so that its first operations stay in float32, as all from
-        the pooling on then do. 0 has it compute in whole numbers throughout and take pixels as they are, uint8, as some
+        Share of its size by which an ``int8`` file may grow so that its first layers stay in float32, as the last one
+        then does. 0 has it compute in whole numbers throughout and take pixels as they are, uint8, as some
         accelerators want it.
 
     Raises
@@ -43,8 +43,8 @@ class TFLite(Target):
     Notes
     -----
     A rounding error of the first layers goes through all that follow, and few weights lie there; one step of the
-    logits, which have a wide range, is already a fifth of their unit. To leave both ends alone is what most published
-    quantisations do (Krishnamoorthi 2018, arXiv:1806.08342, section 4; Gholami et al. 2021, arXiv:2103.13630, IV.B).
+    logits, which have a wide range, is already a fifth of their unit. Mixed precision leaves both ends alone (Gholami
+    et al. 2021, arXiv:2103.13630, section IV.B).
     """
 
     format: ClassVar[str] = "tflite"
@@ -106,7 +106,7 @@ class TFLite(Target):
 
 
 def _with_float_ends(converter: Any, share: float) -> bytes:
-    """Quantise all but what follows the last convolution and as many first operations as `share` has room for."""
+    """Quantise all but the last layer, with what leads to it, and as many first ones as `share` has room for."""
     import tensorflow as tf
 
     tools = tf.lite.experimental
@@ -126,7 +126,8 @@ def _with_float_ends(converter: Any, share: float) -> bytes:
     operations = list(csv.DictReader(io.StringIO(listed.getvalue())))
     names = [each["tensor_name"] for each in operations]
     kinds = [each["op_name"] for each in operations]
-    tail = 1 + max((place for place, kind in enumerate(kinds) if "CONV" in kind), default=len(kinds) - 1)
+    weighted = [place for place, kind in enumerate(kinds) if "CONV" in kind or kind == "FULLY_CONNECTED"]
+    tail = 1 + weighted[-2] if len(weighted) > 1 else len(kinds)
 
     def quantised(first: int) -> bytes:
         debugger.options = spared([*names[:first], *names[tail:]])
