@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "unknown experiment": (["sweep", "experiment=nope"], r"experiment=nope: .*choose one of .*demo"),
     "unknown option": (["sweep", "imbalance=smoth"], r"imbalance=smoth: .*smote"),
     "unknown setting": (["sweep", "search.n_trails=3"], r"search\.n_trails: .*n_trials"),
+    "setting of another verb": (
+        ["serve", "bundle", "browser=false"],
+        r"browser: there is no such setting; --cfg job shows those there are",
+    ),
     "unknown group": (["sweep", "bakcbone=x"], r"bakcbone: .*backbone"),
     "unknown added setting": (["train", "+imbalance.neighbours=3"], r"imbalance.*neighbours"),
     "malformed override": (["sweep", "search.n_trials=[1"], r"search\.n_trials=\[1: .*quotes"),

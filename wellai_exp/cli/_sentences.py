@@ -104,7 +104,7 @@ def _known_settings() -> set[str]:
 
 
 def _suggestion(setting: str) -> str:
-    close = difflib.get_close_matches(setting, _known_settings(), n=1, cutoff=0.7)
+    close = difflib.get_close_matches(setting, _known_settings() - {setting}, n=1, cutoff=0.7)
     return f"did you mean {close[0]}? --cfg job shows them all" if close else "--cfg job shows those there are"
 
 
