@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,17 +76,15 @@ class TFLite(Target):
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if self.weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        with_float_ends = self.weights == "int8" and self.float_share > 0
         if self.weights == "int8":
             converter.representative_dataset = self._representative(served)
+        if self.weights == "int8" and not with_float_ends:
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.uint8
         # The converter's C++ part reports on stderr what it does.
         with native_stderr_hidden():
-            if self.weights == "int8" and self.float_share > 0:
-                content = _with_float_ends(converter, self.float_share)
-            else:
-                if self.weights == "int8":
-                    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-                    converter.inference_input_type = tf.uint8
-                content = converter.convert()
+            content = _with_float_ends(converter, self.float_share) if with_float_ends else converter.convert()
         path.write_bytes(content)
 
     def _representative(self, served: Served) -> Callable[[], Iterator[list[npt.NDArray[np.float32]]]]:
@@ -115,11 +113,7 @@ def _with_float_ends(converter: Any, share: float) -> bytes:
         return tools.QuantizationDebugOptions(denylisted_nodes=list(names))
 
     frames = itertools.islice(converter.representative_dataset(), 1)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
-        debugger = tools.QuantizationDebugger(
-            converter=converter, debug_dataset=lambda: frames, debug_options=spared(())
-        )
+    debugger = tools.QuantizationDebugger(converter=converter, debug_dataset=lambda: frames, debug_options=spared(()))
     debugger.run()
     listed = io.StringIO()
     debugger.layer_statistics_dump(listed)
@@ -129,6 +123,7 @@ def _with_float_ends(converter: Any, share: float) -> bytes:
     weighted = [place for place, kind in enumerate(kinds) if "CONV" in kind or kind == "FULLY_CONNECTED"]
     tail = 1 + weighted[-2] if len(weighted) > 1 else len(kinds)
 
+    @cache
     def quantised(first: int) -> bytes:
         debugger.options = spared([*names[:first], *names[tail:]])
         content: bytes = debugger.get_nondebug_quantized_model()

@@ -25,6 +25,11 @@ CARD, LICENCES, LABELS, TABLE, PICTURE = "card.html", "LICENCES.md", "labels.jso
 _RESAMPLES = 1000
 
 
+def export_path(part: str) -> str:
+    """Give where a run holds the export of the model whose evaluation it holds as `part`: a sweep may have two."""
+    return "export" if part == "test" else f"{part}/export"
+
+
 @dataclass(frozen=True)
 class Known:
     """Predictions of a model that are kept in MLflow.

@@ -35,10 +35,10 @@ from wellai_exp.export import (
     write_saved_model,
 )
 from wellai_exp.paths import ensure_dir
-from wellai_exp.promotion import PARITY_TAG, UNFIT_TAG
+from wellai_exp.promotion import PARITY_TAG, UNFIT_TAG, part_of
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import ModelRef, Registry, load
-from wellai_exp.verbs._export_card import PICTURE, CardMaker, Known, licence_notes, write_notes
+from wellai_exp.verbs._export_card import PICTURE, CardMaker, Known, export_path, licence_notes, write_notes
 from wellai_exp.verbs._export_images import ExportImages
 from wellai_exp.verbs._export_table import artifact_rows, artifacts_table, largest_difference, problems_of
 from wellai_exp.verbs._listed import listed
@@ -74,10 +74,8 @@ def run(cfg: DictConfig) -> None:
         checked = max((len(each.images) for each in maker.references.values()), default=0)
         CardMaker(ref, model, known, cfg.card, seed).write(folder, bundle, checked, picture)
         sha256 = seal_bundle(bundle)
-        # From here and not from its place, where another export may lie by then. A sweep's run may hold a winner and a
-        # student.
-        part = str(ref.metadata.get("part") or "test")
-        registry.attach(ref, folder, "export" if part == "test" else f"{part}/export", _tags(bundle, sha256, targets))
+        # From here and not from its place, where another export may lie by then.
+        registry.attach(ref, folder, export_path(part_of(ref)), _tags(bundle, sha256, targets))
     _show(console, bundle, place, store)
 
 

@@ -20,7 +20,7 @@ from wellai_exp.paths import ensure_dir
 from wellai_exp.promotion import sources_of
 from wellai_exp.tracking import Registry, Tracker
 from wellai_exp.verbs._evidence import REPORT, REPORTED_TAG
-from wellai_exp.verbs._export_card import CARD, PICTURE
+from wellai_exp.verbs._export_card import CARD, PICTURE, export_path
 from wellai_exp.verbs._workbench import open_tracker
 
 _REPORTED = ("sweep", "train", "evaluation")
@@ -101,7 +101,7 @@ def _places(tracker: Tracker, name: str) -> Iterator[_Place]:
 
 def _exported(tracker: Tracker, place: _Place) -> Iterator[Path]:
     """Give the card and the picture of the model's export, where there is one: its forms, each run in its runtime."""
-    part = "export" if place.part == "test" else f"{place.part}/export"
+    part = export_path(place.part)
     try:
         made = json.loads(tracker.fetch(place.run_id, f"{part}/{BUNDLE_FILE}").read_text(encoding="utf-8"))
         # A run that goes on makes other models than the one that was exported.
