@@ -64,15 +64,15 @@ class Row:
         What was run.
     runtime : Runtime
         What ran it.
-    result : StreamResult or None
-        None where it could not be measured.
+    results : tuple of StreamResult
+        One a round; none where it could not be measured.
     problem : str
         Why.
     """
 
     artifact: Artifact
     runtime: Runtime
-    result: StreamResult | None = None
+    results: tuple[StreamResult, ...] = ()
     problem: str = ""
 
     @property
@@ -81,10 +81,12 @@ class Row:
         return f"{self.artifact.name}/{self.runtime.name}"
 
     def figures(self) -> dict[str, float]:
-        """Give all figures by name; none where it could not be measured."""
-        if self.result is None:
-            return {}
-        stream = self.result.stream
+        """Give all figures by name, each the median of its rounds; none where it could not be measured."""
+        rounds = [self._of(result) for result in self.results]
+        return {name: float(np.median([each[name] for each in rounds])) for name in (rounds[0] if rounds else ())}
+
+    def _of(self, result: StreamResult) -> dict[str, float]:
+        stream = result.stream
         p50, p95, p99 = np.percentile(stream.milliseconds("latency"), [50, 95, 99]).tolist()
         parts = {f"{part}_ms": float(np.median(stream.milliseconds(part))) for part in _PARTS}
         return {
@@ -96,9 +98,9 @@ class Row:
             "latency_p95_ms": p95,
             "latency_p99_ms": p99,
             **parts,
-            "memory_mb": self.result.memory_mb,
-            "memory_before_mb": self.result.before_mb,
-            "load_s": self.result.load_s,
+            "memory_mb": result.memory_mb,
+            "memory_before_mb": result.before_mb,
+            "load_s": result.load_s,
             "size_mb": self.artifact.size_mb,
         }
 
@@ -111,6 +113,7 @@ def stream_benchmark(cfg: DictConfig) -> None:
     threads = whole_number("threads", cfg.threads, "set threads=1", least=1)
     pairs = _pairs(bundle, _artifacts(bundle, listed(cfg.artifacts)), listed(cfg.runtimes), threads)
     tasks = _tasks(cfg, bundle, pairs)
+    rounds = whole_number("rounds", cfg.rounds, "set rounds=3", least=1)
     tracker, console = open_tracker(cfg), Console()
     tags = {
         **provenance(int(cfg.seed)),
@@ -123,10 +126,14 @@ def stream_benchmark(cfg: DictConfig) -> None:
     }
     with tracker.run(f"benchmark {bundle.title} at {tasks[0].fps:g} FPS", tags=tags) as run:
         with Speaker(console).line("before the camera") as speaker:
-            rows: list[Row] = []
-            for (artifact, runtime), task in zip(pairs, tasks, strict=True):
-                speaker.say(f"{artifact.name} in {runtime.name}, {len(rows) + 1} of {len(pairs)}")
-                rows.append(_measured(artifact, runtime, task))
+            rows = [Row(artifact, runtime) for artifact, runtime in pairs]
+            # In turn: what slows the machine down for a minute meets one round of each, and no artifact alone.
+            for number in range(rounds):
+                for index, task in enumerate(tasks):
+                    row = rows[index]
+                    said = f"{row.artifact.name} in {row.runtime.name}, {index + 1} of {len(rows)}"
+                    speaker.say(f"{said}, round {number + 1} of {rounds}")
+                    rows[index] = _measured(row, task)
         _log(run, rows, tasks[0], threads)
         console.print(_table(rows, tasks[0], bundle))
         _say_problems(console, rows)
@@ -136,9 +143,9 @@ def stream_benchmark(cfg: DictConfig) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        if any(row.result and isinstance(row.runtime, BrowserRuntime) for row in rows):
+        if any(row.results and isinstance(row.runtime, BrowserRuntime) for row in rows):
             console.print(_IN_A_BROWSER, highlight=False, soft_wrap=True)
-        if not any(row.result for row in rows):
+        if not any(row.results for row in rows):
             raise SettingError("runtimes", ",".join(sorted({row.runtime.name for row in rows})),
                 "nothing could be measured, see above", "name others")  # fmt: skip
     console.print(Text(f"run {run.id} of experiment {cfg.name} has the plot; look at it with wellai-exp ui"))
@@ -184,7 +191,7 @@ def _pairs(
 
 def _tasks(cfg: DictConfig, bundle: Bundle, pairs: Sequence[tuple[Artifact, Runtime]]) -> list[StreamTask]:
     fps = real_number("fps", cfg.fps, "set fps=30")
-    seconds = real_number("seconds", 10 if cfg.seconds is None else cfg.seconds, "set seconds=10")
+    seconds = real_number("seconds", 5 if cfg.seconds is None else cfg.seconds, "set seconds=5")
     batch = whole_number("batch", cfg.batch, "set batch=1")
     frames = _frames(cfg)
     return [
@@ -207,18 +214,21 @@ def _frames(cfg: DictConfig) -> Frames:
     return CameraFrames.of(manifest.files(int(row) for row in rows))
 
 
-def _measured(artifact: Artifact, runtime: Runtime, task: StreamTask) -> Row:
+def _measured(row: Row, task: StreamTask) -> Row:
+    """Give the row with one more round; what could not be measured once is not tried again."""
+    if row.problem:
+        return row
     try:
-        return Row(artifact, runtime, measure_stream(task))
+        return replace(row, results=(*row.results, measure_stream(task)))
     except TrialFailed as failed:
-        return Row(artifact, runtime, problem=str(failed))
+        return replace(row, results=(), problem=str(failed))
 
 
 def _log(run: Run, rows: Sequence[Row], task: StreamTask, threads: int) -> None:
-    run.log_params(
-        {"fps": task.fps, "seconds": task.seconds, "batch": task.batch, "threads": threads, "frames": task.frames.title}
-    )
-    found = [row for row in rows if row.result is not None]
+    found = [row for row in rows if row.results]
+    rounds = max((len(row.results) for row in found), default=0)
+    feed = {"fps": task.fps, "seconds": task.seconds, "rounds": rounds, "frames": task.frames.title}
+    run.log_params({**feed, "batch": task.batch, "threads": threads})
     run.log_metrics({f"{row.name}/{name}": value for row in found for name, value in row.figures().items()})
     run.log_table(
         pd.DataFrame(
@@ -230,7 +240,9 @@ def _log(run: Run, rows: Sequence[Row], task: StreamTask, threads: int) -> None:
         "stream.csv",
     )
     run.log_table(_every_answer(found), "answers.csv")
-    latencies = {row.name: row.result.stream.milliseconds("latency") for row in found if row.result is not None}
+    latencies = {
+        row.name: np.concatenate([result.stream.milliseconds("latency") for result in row.results]) for row in found
+    }
     dropped = [row.figures()["dropped_share"] for row in found]
     run.log_figure(stream_figure(latencies, dropped, task.fps, task.frames.title), "stream.png")
 
@@ -241,20 +253,23 @@ def _every_answer(rows: Sequence[Row]) -> pd.DataFrame:
         {
             "artifact": row.artifact.name,
             "runtime": row.runtime.name,
+            "round": number,
             "frame": answer.slot,
             **{f"{part}_ms": round(1000 * getattr(answer, part), 4) for part in ("latency", *_PARTS)},
         }
         for row in rows
-        if row.result is not None
-        for answer in row.result.stream.answers
+        for number, result in enumerate(row.results)
+        for answer in result.stream.answers
     ]
     return pd.DataFrame(columns)
 
 
 def _table(rows: Sequence[Row], task: StreamTask, bundle: Bundle) -> Table:
-    title = f"{bundle.title} before a camera of {task.fps:g} FPS: {task.seconds:g} s of {task.frames.title}"
+    rounds = max(len(row.results) for row in rows)
+    feed = f"{rounds} rounds of {task.seconds:g} s of {task.frames.title}"
+    title = f"{bundle.title} before a camera of {task.fps:g} FPS: {feed}"
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("artifact\n  runtime", overflow="fold")
+    table.add_column("artifact\n  runtime", overflow="fold", min_width=14)
     for heading in _HEADINGS:
         table.add_column(heading, justify="right")
     for row in rows:
