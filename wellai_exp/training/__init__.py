@@ -9,6 +9,7 @@ from wellai_exp.training._optimizers import SGD, AdamW, Lion, Optimizer
 from wellai_exp.training._out_of_fold import out_of_fold
 from wellai_exp.training._pipeline_rate import PipelineRates, measure_input_pipeline
 from wellai_exp.training._probe import DecoupledTask, Probe, ProbeTask, Representation
+from wellai_exp.training._probe_rate import ExtractionRates, SolverRate, measure_extraction, measure_solver
 from wellai_exp.training._ranking import LinearProbe, LogME, NoRanking, Ranking
 from wellai_exp.training._results import Choices, CrossValidation, Fitted, Nobody, Task, Watcher
 from wellai_exp.training._shared import Shared
@@ -23,6 +24,7 @@ __all__ = [
     "Decoupled",
     "DecoupledTask",
     "EpochRecord",
+    "ExtractionRates",
     "FineTune",
     "FineTuneTask",
     "Fitted",
@@ -38,11 +40,14 @@ __all__ = [
     "Ranking",
     "Representation",
     "Shared",
+    "SolverRate",
     "Task",
     "Teacher",
     "TrainedBackbone",
     "Watcher",
+    "measure_extraction",
     "measure_input_pipeline",
+    "measure_solver",
     "member_seed",
     "out_of_fold",
     "picture_features",

@@ -1,0 +1,109 @@
+"""How seconds and memory grow with the number of images: the same commands on folders of drawn pictures.
+
+``python tests/scale/growth.py OUT [--images 2000 16000 100000]`` wants the weights that ``WELLAI_ASSETS`` names. It
+prints a table, and the exponents between the two largest sizes, what the smallest takes being counted as fixed costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+CLASSES, SIDE = 82, 96
+# Small pictures: what grows with their number is of interest, and 100,000 should not take a day.
+SWEEP = (
+    "sweep",
+    "backbone=mobilenet_v1_075_local",
+    "backbone.size=64",
+    "search=grid",
+    "register=false",
+    "final.baseline=false",
+    "evidence.robustness=0",
+)
+FOUR = "class_weight,balanced_softmax,logit_adjustment,tau_norm"
+STEPS = {
+    "read the folder": ("summary",),
+    "features and 1 trial": (*SWEEP, "search.study=one", "search.space={imbalance: choice(none)}"),
+    "4 more trials": (*SWEEP, "search.study=four", f"search.space={{imbalance: choice({FOUR})}}"),
+}
+
+
+def main() -> None:
+    """Draw, run and show."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--images", type=int, nargs="+", default=[2_000, 16_000, 100_000])
+    asked = parser.parse_args()
+    if not os.environ.get("WELLAI_ASSETS"):
+        sys.exit("set WELLAI_ASSETS to the folder of weights")
+    rows = []
+    for count in sorted(asked.images):
+        folder = asked.out / str(count)
+        shutil.rmtree(folder, ignore_errors=True)
+        draw(folder / "images", count)
+        for name, words in STEPS.items():
+            seconds, gigabytes = run(folder, words, name)
+            rows.append({"images": count, "step": name, "seconds": seconds, "GB": gigabytes})
+            print(f"{count:,} images, {name}: {seconds:.1f} s, {gigabytes:.2f} GB at most", flush=True)
+    table = pd.DataFrame(rows)
+    table.to_csv(asked.out / "growth.csv", index=False)
+    print(table.pivot_table(index="step", columns="images", values="seconds", sort=False).round(1).to_string())
+    for step, own in table.groupby("step", sort=False):
+        print(f"{step}: exponent {exponent(own.sort_values('images')):.3f}")
+    print(f"memory: {table['GB'].max():.2f} GB at most")
+
+
+def exponent(own: pd.DataFrame) -> float:
+    """Give b of seconds = a + c n^b, a being what the smallest takes."""
+    fixed, *_ = own["seconds"]
+    (one, two), (few, many) = own["seconds"].iloc[-2:] - fixed, own["images"].iloc[-2:]
+    return math.log(two / one) / math.log(many / few)
+
+
+def draw(root: Path, count: int) -> None:
+    """Draw pictures of classes that differ in their colours and shapes."""
+    with ProcessPoolExecutor() as pool:
+        list(pool.map(_draw_class, [root] * CLASSES, range(CLASSES), [count] * CLASSES))
+
+
+def _draw_class(root: Path, label: int, count: int) -> None:
+    folder = root / f"class_{label:02d}"
+    folder.mkdir(parents=True)
+    pattern = np.random.default_rng(label).uniform(0, 255, (4, 4, 3))
+    for number in range(label, count, CLASSES):
+        rng = np.random.default_rng([label, number])
+        coarse = pattern + rng.normal(0, 60, (4, 4, 3))
+        fine = cv2.resize(rng.normal(0, 40, (16, 16, 3)), (SIDE, SIDE))
+        picture = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) + fine
+        cv2.imwrite(str(folder / f"{number}.jpg"), np.clip(picture, 0, 255).astype(np.uint8))
+
+
+def run(folder: Path, words: tuple[str, ...], step: str) -> tuple[float, float]:
+    """Type a command; gives its seconds and the largest memory of its process, GB."""
+    verb, *more = words
+    command = [sys.executable, "-m", "wellai_exp", verb, *more, "data=folder"]
+    command += [f"data.root={folder / 'images'}", f"paths.store={folder / 'mlruns'}"]
+    log = folder / f"{step.replace(' ', '_')}.log"
+    start = time.perf_counter()
+    with log.open("wb") as file:
+        started = subprocess.Popen(command, stdout=file, stderr=file)
+        _, status, used = os.wait4(started.pid, 0)
+    started.returncode = os.waitstatus_to_exitcode(status)
+    if started.returncode:
+        sys.exit(f"{step} ended with status {started.returncode}; read {log}")
+    return time.perf_counter() - start, used.ru_maxrss / 2**20
+
+
+if __name__ == "__main__":
+    main()
