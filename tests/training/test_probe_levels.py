@@ -50,6 +50,20 @@ def choices(folder: Path) -> Choices:
     return Choices(backbone, NoAugmentation(), NoStrategy(), HierarchicalHead(steps=30), AdamW())
 
 
+def test_folds_too_large_to_stack_are_judged_alike(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = choices(tmp_path)
+    regime = Probe(Representation(FineTune(), AdamW(), NoAugmentation()))
+    task = regime.task(Shared(manifest, tmp_path / "store", seed=0))
+    together = task.cross_validate(chosen)
+    monkeypatch.setattr("wellai_exp.training._probe.STACKED_BYTES", 0)
+    alone = task.cross_validate(chosen)
+    assert len(alone.folds) == 2
+    for one, other in zip(together.folds, alone.folds, strict=True):
+        assert one == pytest.approx(other, abs=1e-3, nan_ok=True)
+
+
 def test_a_hierarchical_head_learns_from_the_manifests_levels(manifest: Manifest, tmp_path: Path) -> None:
     chosen = choices(tmp_path)
     regime = Probe(Representation(FineTune(), AdamW(), NoAugmentation()))

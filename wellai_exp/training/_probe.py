@@ -25,6 +25,18 @@ from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitt
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, fit_heads
 
+# Small folds are fitted stacked, because one alone leaves cores idle; large ones do not, and would fill the memory.
+STACKED_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class _Fold:
+    """A fold's training rows, and the rows it is judged by with the features of each of their views [n, D]."""
+
+    data: FoldData
+    held_out: Rows
+    judged: list[npt.NDArray[np.float32]]
+
 
 @dataclass(frozen=True)
 class Representation:
@@ -126,20 +138,27 @@ class ProbeTask:
         """
         choices = self._prepared(choices)
         own = self.shared.seed if seed is None else seed
-        parts, notes, validation = [], [], []
+        folds: list[dict[str, float]] = []
+        notes: list[str] = []
+        waiting: list[_Fold] = []
         for fold in range(self.n_folds):
             train, held_out = self.manifest.fold_rows(fold)
             backbone = self._with_weights(choices, train, held_out, own, f"fold {fold + 1} of {self.n_folds}")
             data, said = self._fold_data(choices, backbone, train, fold)
-            parts.append(data)
             notes += [f"fold {fold + 1}: {note}" for note in said]
-            validation.append((held_out, self._judged(backbone, held_out, self.manifest.train)))
-        fitted = fit_heads(choices.head, choices.strategy, choices.policy, parts, self.shared.n_classes, own)
-        folds = tuple(
-            self.shared.scores(rows, _mean_answer(head, views))
-            for head, (rows, views) in zip(fitted, validation, strict=True)
-        )
-        return CrossValidation(fold_summary(list(folds)), folds, tuple(notes))
+            waiting.append(_Fold(data, held_out, self._judged(backbone, held_out, self.manifest.train)))
+            if fold + 1 == self.n_folds or sum(each.data.features.nbytes for each in waiting) > STACKED_BYTES:
+                folds += self._scored(choices, waiting, own)
+                waiting = []
+        return CrossValidation(fold_summary(folds), tuple(folds), tuple(notes))
+
+    def _scored(self, choices: Choices, folds: list[_Fold], seed: int) -> list[dict[str, float]]:
+        data = [fold.data for fold in folds]
+        fitted = fit_heads(choices.head, choices.strategy, choices.policy, data, self.shared.n_classes, seed)
+        return [
+            self.shared.scores(fold.held_out, _mean_answer(head, fold.judged))
+            for head, fold in zip(fitted, folds, strict=True)
+        ]
 
     def fit(
         self,
