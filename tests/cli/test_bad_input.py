@@ -84,6 +84,10 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "space over data": (["sweep", "+search.space.split='choice(a,b)'"], r"search\.space\.split=.*multirun"),
     "no space": (["sweep", "search.conditional=[]"], r"search\.space=.*nothing is left"),
     "sampler": (["sweep", "experiment=demo", "+search.sampler.nonsense=1", *TINY], r"search\.sampler"),
+    "grid of an interval": (
+        ["sweep", "search=grid", "search.conditional=[imbalance]", "imbalance=smote"],
+        r"search\.sampler=BruteForceSampler: .*imbalance\.",
+    ),
     "foreign target": (["train", "imbalance._target_=os.system"], r"imbalance\._target_=os\.system: only classes"),
     "deep target": (["train", "imbalance._target_=wellai_exp.paths.os.getcwd"], r"imbalance\._target_=.*only classes"),
     "neighbours": (["train", "imbalance=smote", "imbalance.k_neighbors=0"], r"imbalance\.k_neighbors=0: "),

@@ -27,6 +27,7 @@ SWEEP = (
     "backbone=mobilenet_v1_075_local",
     "backbone.size=64",
     "search=grid",
+    "search.conditional=[]",
     "register=false",
     "final.baseline=false",
     "evidence.robustness=0",
@@ -34,8 +35,8 @@ SWEEP = (
 FOUR = "class_weight,balanced_softmax,logit_adjustment,tau_norm"
 STEPS = {
     "read the folder": ("summary",),
-    "features and 1 trial": (*SWEEP, "search.study=one", "search.space={imbalance: choice(none)}"),
-    "4 more trials": (*SWEEP, "search.study=four", f"search.space={{imbalance: choice({FOUR})}}"),
+    "features and 1 trial": (*SWEEP, "search.study=one", "+search.space.imbalance='choice(none)'"),
+    "4 more trials": (*SWEEP, "search.study=four", f"+search.space.imbalance='choice({FOUR})'"),
 }
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wellai_exp.errors import SettingError
 from wellai_exp.search._goals import Goals
 from wellai_exp.search._pruning import DominancePruner, Pruner
+from wellai_exp.search._space import Space
 from wellai_exp.search._storage import checked_storage
 
 if TYPE_CHECKING:
@@ -138,3 +139,22 @@ class Search:
         except (TypeError, ValueError, ImportError) as error:
             raise SettingError("search.sampler", self.sampler, str(error), "compare with conf/search") from error
         return sampler
+
+    def check(self, space: Space) -> None:
+        """Refuse a sampler that cannot work, or not in this space.
+
+        Raises
+        ------
+        SettingError
+            Where it cannot.
+        """
+        import optuna
+
+        if isinstance(self.make_sampler(0), optuna.samplers.BruteForceSampler) and space.intervals:
+            raise SettingError(
+                "search.sampler",
+                "BruteForceSampler",
+                f"it tries every combination, and {space.intervals[0]} may be any number of an interval",
+                "choose another search, or give it a range(…) or a choice(…); search.conditional=[] leaves out what "
+                "search.space does not name",
+            )

@@ -120,6 +120,17 @@ class Space:
         own = {f"{group}.{argument}": value for argument, value in self.conditional(group, option).items()}
         return {key: value for key, value in own.items() if key not in self.pinned}
 
+    @property
+    def intervals(self) -> list[str]:
+        """The keys of all real numbers that a trial may be asked for."""
+        options = {pair for overrides in self.carried.values() or [()] for pair in self._options(overrides).items()}
+        options = {(group, option) for group, option in options if group not in self.active}
+        for key, value in self.active.items():
+            if key in self.groups and isinstance(value, Choice):
+                options |= {(key, option) for option in value.values}
+        known = self.active.items(), *(self._own(*pair).items() for pair in sorted(options))
+        return [key for own in known for key, value in own if isinstance(value, Interval)]
+
     def suggest(self, trial: optuna.Trial) -> list[str]:
         """Ask for one point of the space.
 

@@ -44,9 +44,10 @@ def check_stages(stages: Sequence[Stage], composer: Composer) -> None:
     """
     for stage in stages:
         own, _, search = _composed(stage, composer)
-        search.make_sampler(0)
         if stage.start is None:
-            own.space(search, {})
+            search.check(own.space(search, {}))
+        else:
+            search.make_sampler(0)
 
 
 def _composed(stage: Stage, composer: Composer) -> tuple[Composer, DictConfig, Search]:
@@ -90,6 +91,7 @@ class StageRun:
         own, cfg, search = _composed(stage, composer)
         carried = earlier[stage.start.stage].carried(stage) if stage.start else {}
         space = own.space(search, carried)
+        search.check(space)
         prior = rank_backbones(bench, own, cfg, space)
         space = prior.narrowed(space) if prior else space
         study = Study(
