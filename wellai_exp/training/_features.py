@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,15 @@ def traced(model: Any) -> Callable[[Any], Any]:
     return run
 
 
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A built backbone: what it is, the width of its features, and its traced inference."""
+
+    key: tuple[str, int]
+    dim: int
+    forward: Callable[[Any], Any]
+
+
 class BackboneFeatures:
     """Features [n, D] of any rows of a manifest, each computed once for all sweeps.
 
@@ -60,6 +70,7 @@ class BackboneFeatures:
         self._resize = resize
         self._budget = int(memory_gb * 2**30)
         self._held: OrderedDict[tuple[str, bytes], Array] = OrderedDict()
+        self._network: _Network | None = None
         self._keys = [str(key) for key in manifest.frame["sha256"]]
         self._paths = [manifest.root / str(path) for path in manifest.frame["path"]]
 
@@ -105,7 +116,7 @@ class BackboneFeatures:
             space,
             keys,
             lambda wanted: self._compute(member, policy, view, [int(rows[index]) for index in wanted]),
-            self._store.known_dim(space) or int(member.build().output_shape[-1]),
+            self._store.known_dim(space) or self._built(member).dim,
             f"{member.name}, {policy.name} view {view}" if view else member.name,
             names=[str(self._paths[row]) for row in rows],
         )
@@ -114,13 +125,21 @@ class BackboneFeatures:
         self._hold(held, features)
         return features
 
+    def _built(self, member: Backbone) -> _Network:
+        """Give the network, built and traced once for its views, which are asked for one after another."""
+        key = member.feature_key(), member.size
+        if self._network is None or self._network.key != key:
+            model = member.build()
+            self._network = _Network(key, int(model.output_shape[-1]), traced(model))
+        return self._network
+
     def _hold(self, key: tuple[str, bytes], features: Array) -> None:
         self._held[key] = features
         while len(self._held) > 1 and sum(part.nbytes for part in self._held.values()) > self._budget:
             self._held.popitem(last=False)
 
     def _compute(self, member: Backbone, policy: Policy, view: int, rows: Sequence[int]) -> Iterator[Array]:
-        forward = traced(member.build())
+        forward = self._built(member).forward
         reader = ImageReader([self._paths[row] for row in rows], member.size, self._resize, batch_size=BATCH_SIZE)
         done = 0
         for images in reader:
