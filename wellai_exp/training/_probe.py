@@ -147,7 +147,8 @@ class ProbeTask:
             data, said = self._fold_data(choices, backbone, train, fold)
             notes += [f"fold {fold + 1}: {note}" for note in said]
             waiting.append(_Fold(data, held_out, self._judged(backbone, held_out, self.manifest.train)))
-            if fold + 1 == self.n_folds or sum(each.data.features.nbytes for each in waiting) > STACKED_BYTES:
+            with_another = data.features.nbytes + sum(each.data.features.nbytes for each in waiting)
+            if fold + 1 == self.n_folds or with_another > STACKED_BYTES:
                 folds += self._scored(choices, waiting, own)
                 waiting = []
         return CrossValidation(fold_summary(folds), tuple(folds), tuple(notes))

@@ -56,13 +56,16 @@ class _Stack:
 def _stack(folds: list[FoldData], strategy: Strategy, n_classes: int) -> _Stack:
     longest = max(len(fold.labels) for fold in folds)
     shape = (len(folds), longest)
-    features = np.zeros((*shape, folds[0].features.shape[1]), np.float32)
+    # A fold alone is stacked as it lies: a large one should not be held twice.
+    alone = len(folds) == 1
+    features = folds[0].features[None] if alone else np.zeros((*shape, folds[0].features.shape[1]), np.float32)
     targets = np.zeros((*shape, n_classes), np.float32)
     weights = np.zeros(shape, np.float32)
     counts = np.stack([np.bincount(fold.labels, minlength=n_classes) for fold in folds])
     for index, fold in enumerate(folds):
         rows = len(fold.labels)
-        features[index, :rows] = fold.features
+        if not alone:
+            features[index, :rows] = fold.features
         targets[index, np.arange(rows), fold.labels] = 1.0
         weights[index, :rows] = strategy.class_weight(counts[index])[fold.labels]
     prior = (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)[:, None, :]
