@@ -13,7 +13,7 @@ from wellai_exp.verbs._workbench import Workbench, make_choices
 
 def extraction_benchmark(cfg: DictConfig) -> None:
     """Show images a second from files to features, beside the bare network's."""
-    rounds = whole_number("rounds", cfg.rounds, "set rounds=3")
+    rounds = whole_number("rounds", cfg.rounds, "set rounds=3", least=1)
     bench, backbone = Workbench.open(cfg), make_choices(cfg).backbone
     console = Console()
     with console.status("taking features from files, and running the bare network, in turn"):
@@ -32,7 +32,7 @@ def extraction_benchmark(cfg: DictConfig) -> None:
 
 def solver_benchmark(cfg: DictConfig) -> None:
     """Show how long the heads of all folds take, beside the least that their matrix products could."""
-    rounds = whole_number("rounds", cfg.rounds, "set rounds=3")
+    rounds = whole_number("rounds", cfg.rounds, "set rounds=3", least=1)
     bench, choices = Workbench.open(cfg), make_choices(cfg)
     manifest = bench.manifest
     dim = int(choices.backbone.members[0].build().output_shape[-1])
