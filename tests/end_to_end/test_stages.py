@@ -51,7 +51,7 @@ stages:
       n_trials: 2
       space: {imbalance: "choice(none, balanced_softmax)"}
 confirm: {candidates: 2, seeds: 2}
-final: {seeds: 2, overrides: [regime.epochs=4]}
+final: {seeds: 2, soup: true, overrides: [regime.epochs=4]}
 distill:
   student: [regime=finetune, regime.unfrozen=null, backbone=small_conv, backbone.size=32, backbone.width=8,
     backbone.depth=1, backbone.pooling=avg, "~backbone.alpha", "~backbone.weights"]
@@ -123,7 +123,9 @@ def test_the_report_compares_stages_seeds_and_the_student(staged: Staged) -> Non
     assert len(finals) == 2
     values = [run.data.metrics["test/accuracy"] for run in finals]
     assert parent.data.metrics["test_mean/accuracy"] == pytest.approx(sum(values) / 2)
-    assert parent.data.metrics["test/accuracy"] in values
+    (soup,) = staged.place.runs("soup", "staged")
+    assert parent.data.metrics["test/log_loss"] == pytest.approx(soup.data.metrics["test/log_loss"], abs=1e-6)
+    assert parent.data.metrics["test/log_loss"] not in [run.data.metrics["test/log_loss"] for run in finals]
     models = {model.name for model in staged.place.client.search_registered_models()}
     assert models == {"staged", "staged-student"}
     assert "stages.csv" in staged.artifacts(parent, "search")

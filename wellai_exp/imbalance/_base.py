@@ -76,6 +76,12 @@ class Strategy:
         """The option's name, which is also that of its YAML: the class name in snake case."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
+    @property
+    def post_hoc(self) -> bool:
+        """Whether nothing but the trained last layer knows of it, so that a network trains as without a strategy."""
+        training = ("_resample", "_class_weight", "_batches", "_loss")
+        return all(getattr(type(self), step) is getattr(Strategy, step) for step in training)
+
     def check_regime(self, regime: str) -> None:
         """Refuse a regime that the strategy cannot serve.
 

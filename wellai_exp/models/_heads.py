@@ -69,6 +69,11 @@ class Head:
         """The head's name, as its file in ``conf/head`` has it."""
         return type(self).__name__.removesuffix("Head").lower()
 
+    @property
+    def has_hidden(self) -> bool:
+        """Whether layers of its own, which start from random weights, lie before the last linear one."""
+        return bool(self._initial_hidden(1, generator(0, "head")))
+
     def bound(self, parents: Sequence[IntArray]) -> Self:
         """Give the head for data whose classes have these ancestors; most heads do not look at them.
 

@@ -13,13 +13,14 @@ from wellai_exp.augmentation import HorizontalFlip, Policy
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.metrics import fold_summary
-from wellai_exp.models import LinearHead
+from wellai_exp.models import Backbone, FittedHead, LinearHead
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._contrastive import ContrastiveWarmUp
 from wellai_exp.training._loop import Trained, Training
 from wellai_exp.training._network import Recipe, Teacher
 from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitted, Nobody, Rows, Watcher
 from wellai_exp.training._shared import Shared
+from wellai_exp.training._soup import average_weights, check_soup
 from wellai_exp.training._warm_up import BATCH
 
 NOBODY = Nobody()
@@ -190,7 +191,7 @@ class FineTuneTask:
             train, held_out = self.shared.manifest.fold_rows(fold)
             training = self._training(choices, train, held_out, self.shared.seed if seed is None else seed)
             trained = training.run(watcher if fold == 0 else NOBODY)
-            probabilities = self.predict(trained, held_out)
+            probabilities = self.predict(trained.head, trained.backbone, held_out)
             scores.append(self.shared.scores(held_out, probabilities))
             epochs.append(trained.epochs)
         return CrossValidation(fold_summary(scores), tuple(scores), epochs=round(float(np.mean(epochs))))
@@ -222,16 +223,26 @@ class FineTuneTask:
         own = self.shared.seed if seed is None else seed
         manifest = self.shared.manifest
         training = self._training(choices, manifest.train, NO_ROWS, own, epochs, teacher)
-        return self._fitted(training.run(watcher), manifest.test)
+        trained = training.run(watcher)
+        return self._fitted(trained.head, trained.backbone, manifest.test)
 
     def interim(self, choices: Choices) -> Fitted | None:
         """Give the model of a trial that was ended early, as its last whole epoch left it."""
         train, held_out = self.shared.manifest.fold_rows(0)
         trained = self._training(choices, train, held_out, self.shared.seed).standing_model()
-        return None if trained is None else self._fitted(trained, held_out)
+        return None if trained is None else self._fitted(trained.head, trained.backbone, held_out)
 
-    def _fitted(self, trained: Trained, rows: Rows) -> Fitted:
-        return Fitted(trained.head, trained.backbone, self.predict(trained, rows), (), self.regime.mirror)
+    def check_soup(self, choices: Choices) -> None:
+        """Refuse choices whose trainings cannot be averaged, as `wellai_exp.training.check_soup` does."""
+        check_soup(choices, self.regime.freeze_batch_norm)
+
+    def soup(self, members: Sequence[Fitted]) -> Fitted:
+        """Average the weights of several fits of one configuration and predict the test part."""
+        head, backbone = average_weights(members, self.shared.store)
+        return self._fitted(head, backbone, self.shared.manifest.test)
+
+    def _fitted(self, head: FittedHead, backbone: Backbone, rows: Rows) -> Fitted:
+        return Fitted(head, backbone, self.predict(head, backbone, rows), (), self.regime.mirror)
 
     @property
     def _folds(self) -> int:
@@ -249,17 +260,17 @@ class FineTuneTask:
         self.regime.check(choices)
         return Training(self.shared, self.regime, choices, rows, held_out, seed, until=until, teacher=teacher)
 
-    def predict(self, trained: Trained, rows: Rows) -> npt.NDArray[np.float64]:
+    def predict(self, head: FittedHead, backbone: Backbone, rows: Rows) -> npt.NDArray[np.float64]:
         """Give probabilities [n, C] of some rows, averaged with those of their mirror images where asked for."""
         from wellai_exp.training._features import traced
 
-        forward = traced(trained.backbone.build())
-        pixels = self.shared.pixels(trained.backbone.size, self.regime.resize)
+        forward = traced(backbone.build())
+        pixels = self.shared.pixels(backbone.size, self.regime.resize)
         parts = []
         for start in range(0, len(rows), BATCH):
             images = pixels.gather(rows[start : start + BATCH])
             views = [images, np.ascontiguousarray(images[:, :, ::-1])] if self.regime.mirror else [images]
-            answers = [trained.head.probabilities(np.asarray(forward(view), np.float32)) for view in views]
+            answers = [head.probabilities(np.asarray(forward(view), np.float32)) for view in views]
             parts.append(sum(answers) / len(answers))
         return np.concatenate(parts)
 

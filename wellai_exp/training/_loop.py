@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from wellai_exp import stopping
 from wellai_exp.errors import TrialFailed
+from wellai_exp.imbalance import NoStrategy
 from wellai_exp.models import FittedHead
 from wellai_exp.paths import sha256_of, write_whole
 from wellai_exp.seeding import derive_seed
@@ -110,9 +111,13 @@ class Training:
 
     def _key(self) -> str:
         """Name everything that decides the result, so that the same training is found again and no other."""
+        choices = replace(self.choices, backbone=None)  # type: ignore[arg-type]
+        if choices.strategy.post_hoc and not len(self.validation):
+            # One network serves all of these, and no strategy at all: validation would judge it by the finished head.
+            choices = replace(choices, strategy=NoStrategy())
         decides = [
             str(REVISION),
-            repr(replace(self.choices, backbone=None)),  # type: ignore[arg-type]
+            repr(choices),
             self.choices.backbone.feature_key(),
             repr(self.settings),
             self.shared.rows_digest(self.rows),

@@ -24,6 +24,7 @@ from wellai_exp.training._progress import epoch_progress
 from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitted, Rows, Watcher
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, fit_heads
+from wellai_exp.training._soup import average_weights, check_soup
 
 # Small folds are fitted stacked, because one alone leaves cores idle; large ones do not, and would fill the memory.
 STACKED_BYTES = 256 * 2**20
@@ -177,13 +178,25 @@ class ProbeTask:
             )
         choices = self._prepared(choices)
         own = self.shared.seed if seed is None else seed
-        train, test = self.manifest.train, self.manifest.test
+        train = self.manifest.train
         backbone = self._with_weights(choices, train, NO_ROWS, own, "whole training part", watcher)
         data, notes = self._fold_data(choices, backbone, train, "all")
         head = fit_heads(choices.head, choices.strategy, choices.policy, [data], self.shared.n_classes, own)[0]
-        everything = np.sort(np.concatenate([train, test]))
-        probabilities = _mean_answer(head, self._judged(backbone, test, everything))
-        return Fitted(head, backbone, probabilities, notes, self.mirrored)
+        return Fitted(head, backbone, self._answers(head, backbone), notes, self.mirrored)
+
+    def check_soup(self, choices: Choices) -> None:
+        """Refuse choices whose trainings cannot be averaged, as `wellai_exp.training.check_soup` does."""
+        check_soup(choices, not isinstance(self.regime, Decoupled) or self.regime.freeze_batch_norm)
+
+    def soup(self, members: Sequence[Fitted]) -> Fitted:
+        """Average the weights of several fits of one configuration and predict the test part."""
+        head, backbone = average_weights(members, self.shared.store)
+        return Fitted(head, backbone, self._answers(head, backbone), members[0].notes, self.mirrored)
+
+    def _answers(self, head: FittedHead, backbone: Backbone) -> npt.NDArray[np.float64]:
+        """Give the probabilities [n, C] of the test part."""
+        train, test = self.manifest.train, self.manifest.test
+        return _mean_answer(head, self._judged(backbone, test, np.sort(np.concatenate([train, test]))))
 
     def _prepared(self, choices: Choices) -> Choices:
         """Check the choices against the regime and bind the head to the data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -128,3 +129,9 @@ class Task(Protocol):
         teacher: Teacher | None = None,
     ) -> Fitted:
         """Fit on the whole training part and predict the test part."""
+
+    def check_soup(self, choices: Choices) -> None:
+        """Refuse choices whose fits cannot be averaged."""
+
+    def soup(self, members: Sequence[Fitted]) -> Fitted:
+        """Average the weights of several fits of one configuration and predict the test part."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from wellai_exp.config import Composer, build
+from wellai_exp.config import Composer, build, config_text
 from wellai_exp.errors import SettingError
 from wellai_exp.evaluation import seeds_figure, seeds_table
 from wellai_exp.report import Section, seeds_section
 from wellai_exp.search import Candidate
 from wellai_exp.tracking import Run
 from wellai_exp.training import Teacher, member_seed
-from wellai_exp.verbs._evaluated import log_evaluation
+from wellai_exp.verbs._evaluated import evaluation_of, log_evaluation
 from wellai_exp.verbs._follow import Follower, Say
 from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
@@ -25,6 +26,55 @@ from wellai_exp.verbs._winner import Winner, fit_and_evaluate
 from wellai_exp.verbs._workbench import Workbench, make_choices
 
 Scores = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class FinalSettings:
+    """How a winner is found among the best, and what becomes of it.
+
+    Parameters
+    ----------
+    candidates : int
+        How many of the best are trained again before one wins.
+    confirmations : int
+        With how many seeds each.
+    seeds : int
+        How often the winner is trained on all training images.
+    soup : bool
+        Whether the average of their weights is registered, and not the first.
+    """
+
+    candidates: int
+    confirmations: int
+    seeds: int
+    soup: bool
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> FinalSettings:
+        """Read them from the command's config.
+
+        Raises
+        ------
+        SettingError
+            Naming ``confirm`` or ``final`` and the setting.
+        """
+
+        def count(setting: str, value: object) -> int:
+            return whole_number(setting, value, f"set {setting}=1", least=1)
+
+        seeds, soup = count("final.seeds", cfg.final.seeds), cfg.final.soup
+        if not isinstance(soup, bool):
+            raise SettingError("final.soup", soup, "it must be true or false", "set final.soup=false")
+        if soup and seeds < 2:
+            raise SettingError(
+                "final.soup", soup, "one training is its own average", "set final.seeds=3, or final.soup=false"
+            )
+        return cls(
+            count("confirm.candidates", cfg.confirm.candidates),
+            count("confirm.seeds", cfg.confirm.seeds),
+            seeds,
+            soup,
+        )
 
 
 @dataclass(frozen=True)
@@ -115,12 +165,23 @@ class Finals:
     say: Say
     objective: str
 
+    @property
+    def settings(self) -> FinalSettings:
+        """How many of the best, how often."""
+        return FinalSettings.of(self.bench.cfg)
+
+    def key(self, finalists: Sequence[Finalist]) -> str:
+        """Name the finalists and what is to become of them: other seeds, or a student, are another end."""
+        names = ", ".join(finalist.name for finalist in finalists)
+        ends = {key: self.bench.cfg[key] for key in ("confirm", "final", "distill")}
+        return f"{names} {hashlib.sha256(config_text(OmegaConf.create(ends)).encode()).hexdigest()[:12]}"
+
     def confirm(self, finalists: Sequence[Finalist]) -> Finalist:
         """Train each with several seeds and give the one with the best mean on validation images.
 
         The best of many trials is the luckiest of them too; another seed has another luck.
         """
-        seeds = whole_number("confirm.seeds", self.bench.cfg.confirm.seeds, "set confirm.seeds=1")
+        seeds = self.settings.confirmations
         if len(finalists) == 1 and seeds == 1:
             return finalists[0]
         scored = [self._scored(finalist, seeds) for finalist in finalists]
@@ -145,9 +206,10 @@ class Finals:
     def train(self, finalist: Finalist) -> list[Winner]:
         """Train the winner on train and validation together, once a seed; each is a run of its own."""
         cfg = finalist.cfg
-        seeds = whole_number("final.seeds", self.bench.cfg.final.seeds, "set final.seeds=1")
+        if self.settings.soup:
+            self.bench.task(cfg).check_soup(make_choices(cfg))
         epochs = self._epochs(cfg)
-        return [self._fit(finalist, cfg, index, epochs) for index in range(seeds)]
+        return [self._fit(finalist, cfg, index, epochs) for index in range(self.settings.seeds)]
 
     def _epochs(self, cfg: DictConfig) -> int | None:
         """Give the epochs that validation chose, where it was to choose any; None for all."""
@@ -162,6 +224,15 @@ class Finals:
             winner = fit_and_evaluate(self.bench, cfg, Follower(run, self.say, title), seed=seed, epochs=epochs)
             log_evaluation(run, winner.evaluation, "test")
         return winner
+
+    def soup(self, finalist: Finalist, winners: Sequence[Winner]) -> Winner:
+        """Give the average of the winners' weights: as fast as one of them, and mostly better than each."""
+        first = winners[0]
+        with self._child("soup", first.cfg, finalist, "soup", int(first.cfg.seed)) as run:
+            fitted = self.bench.task(first.cfg).soup([winner.fitted for winner in winners])
+            evaluation = evaluation_of(self.bench.manifest, fitted.probabilities)
+            log_evaluation(run, evaluation, "test")
+        return Winner(first.cfg, first.choices, fitted, evaluation, len(winners))
 
     def baseline(self, cfg: DictConfig, reproduce: str) -> Winner:
         """Train the winner's configuration without its imbalance strategy."""
@@ -192,7 +263,7 @@ class Finals:
             log_evaluation(run, winner.evaluation, "test")
         return winner, finalist.composer.reproduce(changed)
 
-    def report(self, winners: Sequence[Winner]) -> tuple[dict[str, float], list[Section]]:
+    def report(self, winners: Sequence[Winner], soup: Winner | None) -> tuple[dict[str, float], list[Section]]:
         """Log each test metric's mean and spread over the seeds; gives them and their section of the report.
 
         Of a single seed there is nothing to say.
@@ -200,11 +271,13 @@ class Finals:
         if len(winners) == 1:
             return {}, []
         runs = {"winner": [winner.test for winner in winners]}
+        if soup:
+            runs[f"average of {len(winners)} trainings"] = [soup.test]
         table = seeds_table(runs)
         self.parent.log_table(table, "test/seeds.csv")
         figure = seeds_figure(runs, self.objective)
         self.parent.log_figure(figure, "test/seeds.png")
-        by_metric = table.set_index("metric")
+        by_metric = table[table["candidate"] == "winner"].set_index("metric")
         spread = {
             f"test_{part}/{name}": float(value) for part in ("mean", "std") for name, value in by_metric[part].items()
         }

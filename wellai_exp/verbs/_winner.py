@@ -41,12 +41,15 @@ class Winner:
         The fit on the whole training part.
     evaluation : Evaluation
         On the test part.
+    members : int
+        Of how many trainings its weights are the average.
     """
 
     cfg: DictConfig
     choices: Choices
     fitted: Fitted
     evaluation: Evaluation
+    members: int = 1
 
     @property
     def test(self) -> dict[str, float]:
@@ -95,7 +98,8 @@ def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: 
     subject = Subject(model, winner.choices.backbone.size, resize_of(winner.cfg))
     evidence = Evidence(EvidenceSettings.of(winner.cfg.evidence), winner.evaluation, subject, int(winner.cfg.seed), say)
     evidence.log(run, part)
-    return Kept(_log(bench, run, winner.cfg, winner.choices, model, reproduce, part), model, evidence)
+    uri = _log(bench, run, winner.cfg, winner.choices, model, reproduce, part, winner.members)
+    return Kept(uri, model, evidence)
 
 
 def log_report(
@@ -122,7 +126,16 @@ def log_model(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, fit
     return _log(bench, run, cfg, choices, fitted.model(), reproduce, "")
 
 
-def _log(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, model: Any, reproduce: str, part: str) -> str:
+def _log(
+    bench: Workbench,
+    run: Run,
+    cfg: DictConfig,
+    choices: Choices,
+    model: Any,
+    reproduce: str,
+    part: str,
+    members: int = 1,
+) -> str:
     manifest = bench.manifest
     metadata = {
         "size": choices.backbone.size,
@@ -136,6 +149,8 @@ def _log(bench: Workbench, run: Run, cfg: DictConfig, choices: Choices, model: A
         "part": part,
         "reproduce": reproduce,
         "settings": trial_params(cfg),
+        # Of how many trainings the weights are the average.
+        "members": members,
         "seed": int(cfg.seed),
         "commit": git_commit(),
         "versions": versions(),
@@ -185,11 +200,14 @@ def register(
 
     Gives the version's number, None where the tracking server is away; the run's tag `noted` says it too.
     """
+    said = [winner.choices.backbone.name, winner.choices.strategy.name, winner.choices.policy.name]
+    if winner.members > 1:
+        said.append(f"average of {winner.members} trainings")
     return Registry(bench.tracker.tracking).register(
         uri,
         run_id=run.id,
         tags={**tags, **{f"test/{name}": f"{value:.6f}" for name, value in winner.test.items()}},
         name=name,
         noted=noted,
-        description=f"{winner.choices.backbone.name}, {winner.choices.strategy.name}, {winner.choices.policy.name}",
+        description=", ".join(said),
     )

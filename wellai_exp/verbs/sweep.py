@@ -18,10 +18,9 @@ from wellai_exp.evaluation import leaderboard
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
-from wellai_exp.verbs._final import Finalist, Finals, best_of_stages
+from wellai_exp.verbs._final import Finalist, Finals, FinalSettings, best_of_stages
 from wellai_exp.verbs._hired import FEATURES_COMPUTED, BenchJob, Brief
 from wellai_exp.verbs._mending import Mender
-from wellai_exp.verbs._numbers import whole_number
 from wellai_exp.verbs._provenance import provenance
 from wellai_exp.verbs._screen import Closing, Speaker, profile_table
 from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun, check_stages
@@ -66,6 +65,11 @@ class Sweep:
         """The command's config."""
         return self.bench.cfg
 
+    @property
+    def command(self) -> str:
+        """The line that runs it."""
+        return shlex.join(["wellai-exp", "sweep", *self.composer.overrides])
+
     def run(self) -> None:
         """Do what is left of it."""
         clock = Clock()
@@ -109,7 +113,7 @@ class Sweep:
             }
         )
         parent.log_text(config_text(self.cfg), "config.yaml")
-        parent.log_text(shlex.join(["wellai-exp", "sweep", *self.composer.overrides]) + "\n", "command.txt")
+        parent.log_text(f"{self.command}\n", "command.txt")
         log_data(parent, self.bench.manifest)
 
     def _crew(self, clock: Clock, speaker: Speaker) -> AbstractContextManager[Crew | None]:
@@ -166,13 +170,13 @@ class Sweep:
         with Speaker(self.console).line("final") as speaker:
             objective = self._last(done).objective
             finals = Finals(self.bench, parent, speaker.say, objective)
-            names = ", ".join(finalist.name for finalist in finalists)
+            known = finals.key(finalists)
             tags = self.bench.tracker.get(parent.id).tags
-            if tags.get("wellai.finalists") == names:
+            if tags.get("wellai.finalists") == known:
                 return self._closing(parent, done)
             finalist = finals.confirm(finalists)
             kept, version, seeds = self._crown(parent, finals, finalist)
-            parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": names})
+            parent.set_tags({"wellai.winner": finalist.name, "wellai.finalists": known})
             # Last, because it wants the version's number, and nothing may be registered twice for its sake.
             more = [*seeds, *(each for run in done.values() for each in run.sections())]
             log_report(self.bench, parent, kept, version, more=more)
@@ -180,7 +184,7 @@ class Sweep:
 
     def _finalists(self, done: Mapping[str, StageRun]) -> list[Finalist]:
         """Give the best trials of the stages that may win, best first; the best of each stage is among them."""
-        k = whole_number("confirm.candidates", self.cfg.confirm.candidates, "set confirm.candidates=1")
+        k = FinalSettings.of(self.cfg).candidates
         winning = [run for run in done.values() if run.stage.wins]
         try:
             found = [run.finalists(k) for run in winning]
@@ -207,18 +211,19 @@ class Sweep:
     def _crown(self, parent: Run, finals: Finals, finalist: Finalist) -> tuple[Kept, int | None, list[Section]]:
         """Train the winner on all training images, log it, and register it; gives it, its version and its seeds."""
         winners = finals.train(finalist)
-        spread, seeds = finals.report(winners)
-        first = winners[0]
+        soup = finals.soup(finalist, winners) if finals.settings.soup else None
+        spread, seeds = finals.report(winners, soup)
+        chosen, reproduce = (soup, self.command) if soup else (winners[0], finalist.reproduce)
         if self.cfg.final.baseline:
-            plain = self._baseline(finals, finalist, first)
+            plain = self._baseline(finals, finalist, winners[0])
             parent.log_metrics({f"baseline/{name}": value for name, value in plain.test.items()})
-        parent.set_tags({"wellai.reproduce": finalist.reproduce, VERSION_TAG: "", STUDENT_TAG: ""})
+        parent.set_tags({"wellai.reproduce": reproduce, VERSION_TAG: "", STUDENT_TAG: ""})
         # Before the winner is registered: what is wrong with a student is mended by the same command once more.
         self._student(parent, finals, finalist, winners)
-        kept = log_winner(self.bench, parent, first, finalist.reproduce, finals.say)
+        kept = log_winner(self.bench, parent, chosen, reproduce, finals.say)
         objective = finals.objective
         parent.log_metrics({f"best/cv_{objective}_mean": finalist.trial.value})
-        version = self._register(parent, kept.uri, first, finalist.reproduce, spread, VERSION_TAG)
+        version = self._register(parent, kept.uri, chosen, reproduce, spread, VERSION_TAG)
         return kept, version, seeds
 
     def _baseline(self, finals: Finals, finalist: Finalist, first: Winner) -> Winner:
@@ -308,6 +313,7 @@ class Sweep:
 
 def run(cfg: DictConfig) -> None:
     """Run or go on with the sweep that the command describes."""
+    FinalSettings.of(cfg)
     composer, stages = Composer.running(), stages_of(cfg)
     check_stages(stages, composer)
     bench = Workbench.open(cfg)
