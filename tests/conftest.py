@@ -11,7 +11,7 @@ import absl.logging
 import hypothesis
 import pytest
 
-pytest_plugins = ("place", "drawn_bundle", "clusters")
+pytest_plugins = ("place", "drawn_bundle", "clusters", "short_training")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # As a command has it; FFmpeg reads it once a process, and a test may make a film before one reads one.

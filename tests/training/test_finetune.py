@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from short import CHOICES, SHORT, CutOffError, Listener, pretrained
+from short_training import CHOICES, SHORT, CutOffError, Listener, pretrained
 
 from wellai_exp import stopping
 from wellai_exp.augmentation import CutMix, NoAugmentation

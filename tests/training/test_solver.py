@@ -12,7 +12,7 @@ from wellai_exp.augmentation import MixUp, NoAugmentation
 from wellai_exp.errors import TrialFailed
 from wellai_exp.imbalance import ClassBalancedBatches, ClassWeight, NoStrategy, Strategy, TauNorm
 from wellai_exp.models import CosineHead, Head, HierarchicalHead, LinearHead, MLPHead, Scaler
-from wellai_exp.training._solver import FoldData, fit_heads, solve
+from wellai_exp.training._solver import FoldData, _loop, fit_heads, solve
 
 CLASSES = 4
 PAIRS = np.array([0, 0, 1, 1])
@@ -52,6 +52,22 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     for strategy in (NoStrategy(), ClassBalancedBatches(batch_size=16)):
         one, two = (fit_heads(LinearHead(), strategy, MixUp(), [fold(60, 0)], CLASSES, seed=5)[0] for _ in range(2))
         np.testing.assert_array_equal(one.kernel, two.kernel)
+
+
+def test_a_kept_loop_forgets_the_trial_before() -> None:
+    part = [fold(60, 0)]
+
+    def fitted(head: Head) -> npt.NDArray[np.float32]:
+        return fit_heads(head, NoStrategy(), MixUp(), part, CLASSES, seed=5)[0].kernel
+
+    _loop.cache_clear()
+    first = fitted(LinearHead())
+    changed = LinearHead(learning_rate=0.05), LinearHead(l2=0.5), LinearHead(label_smoothing=0.3), LinearHead(steps=7)
+    others = [fitted(head) for head in changed]
+    assert _loop.cache_info().currsize == 1
+    np.testing.assert_array_equal(fitted(LinearHead()), first)
+    for other in others:
+        assert np.abs(other - first).max() > 1e-3
 
 
 class Triple(Strategy):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from short import CHOICES, SHORT, Listener, pretrained
+from short_training import CHOICES, SHORT, Listener, pretrained
 
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import LogitAdjustment, TauNorm
-from wellai_exp.models import CosineHead, LinearHead, MLPHead
+from wellai_exp.models import CosineHead, Head, LinearHead, MLPHead
 from wellai_exp.training import Choices, Decoupled, FineTune, Probe, Representation, Shared
 
 
@@ -60,19 +60,19 @@ def test_a_frozen_backbone_stays_itself_in_a_soup_of_probes(make_shared: Callabl
 
 
 @pytest.mark.parametrize(
-    ("change", "regime", "named"),
+    ("head", "regime", "named"),
     [
-        ({}, SHORT, "small_conv"),
-        ({"head": MLPHead(hidden_units=8)}, SHORT, "head=mlp"),
-        ({}, replace(SHORT, freeze_batch_norm=False), "batch normalisation"),
-        ({}, Decoupled(freeze_batch_norm=False), "batch normalisation"),
+        (LinearHead(), SHORT, "small_conv"),
+        (MLPHead(hidden_units=8), SHORT, "head=mlp"),
+        (LinearHead(), replace(SHORT, freeze_batch_norm=False), "batch normalisation"),
+        (LinearHead(), Decoupled(freeze_batch_norm=False), "batch normalisation"),
     ],
     ids=["random backbone", "hidden layer", "batch norm", "batch norm decoupled"],
 )
 def test_what_has_no_mean_is_refused_in_a_sentence(
-    make_shared: Callable[[], Shared], tmp_path: Path, change: dict[str, object], regime: FineTune, named: str
+    make_shared: Callable[[], Shared], tmp_path: Path, head: Head, regime: FineTune, named: str
 ) -> None:
-    choices = CHOICES if named == "small_conv" else replace(CHOICES, backbone=pretrained(tmp_path), **change)
+    choices = CHOICES if named == "small_conv" else replace(CHOICES, backbone=pretrained(tmp_path), head=head)
     with pytest.raises(SettingError, match=r"final\.soup=True") as refused:
         regime.task(make_shared()).check_soup(choices)
     assert named in str(refused.value)

@@ -2,7 +2,7 @@
 
 from wellai_exp.imbalance._adasyn import Adasyn
 from wellai_exp.imbalance._balanced_softmax import BalancedSoftmax
-from wellai_exp.imbalance._base import BatchPlan, Resampled, Strategy
+from wellai_exp.imbalance._base import BatchPlan, Resampled, Strategy, smoothed
 from wellai_exp.imbalance._borderline_smote import BorderlineSmote
 from wellai_exp.imbalance._class_balanced_batches import ClassBalancedBatches
 from wellai_exp.imbalance._class_weight import ClassWeight
@@ -44,4 +44,5 @@ __all__ = [
     "Strategy",
     "SvmSmote",
     "TauNorm",
+    "smoothed",
 ]

@@ -77,6 +77,11 @@ class Strategy:
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
+    def changes_loss(self) -> bool:
+        """Whether the loss of an image is another than cross-entropy."""
+        return type(self)._loss is not Strategy._loss
+
+    @property
     def post_hoc(self) -> bool:
         """Whether nothing but the trained last layer knows of it, so that a network trains as without a strategy."""
         training = ("_resample", "_class_weight", "_batches", "_loss")
@@ -196,9 +201,7 @@ class Strategy:
         if len(widths) > 1:
             raise ValueError(f"logits, targets and prior differ in their number of classes: {sorted(map(str, widths))}")
         if label_smoothing:
-            present = ops.cast(prior > 0, "float32")
-            even = present / ops.maximum(ops.sum(present, axis=-1, keepdims=True), 1.0)
-            truth = (1.0 - label_smoothing) * truth + label_smoothing * even
+            truth = smoothed(truth, prior, label_smoothing)
         return self._loss(scores, truth, prior)
 
     def finalise(self, kernel: npt.ArrayLike, bias: npt.ArrayLike, counts: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -294,6 +297,23 @@ def _checked_rows(features: npt.ArrayLike, labels: npt.ArrayLike, n_classes: int
         bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
         raise TrialFailed(f"The features of image {bad} are not finite; compute them again or exclude the image.")
     return rows, targets
+
+
+def smoothed(targets: Tensor, prior: Tensor, mass: Tensor) -> Tensor:
+    """Give targets [..., N, C] with a share of their mass spread evenly over the classes whose prior is positive.
+
+    Parameters
+    ----------
+    targets : [..., N, C]
+    prior : [..., 1, C]
+    mass : float or scalar tensor
+        In [0, 1).
+    """
+    from keras import ops
+
+    present = ops.cast(prior > 0, "float32")
+    even = present / ops.maximum(ops.sum(present, axis=-1, keepdims=True), 1.0)
+    return (1.0 - mass) * targets + mass * even
 
 
 def checked_labels(labels: npt.ArrayLike, n_classes: int) -> Labels:

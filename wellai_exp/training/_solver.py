@@ -6,15 +6,18 @@ matrix products, which are large enough stacked to keep every core busy; fitted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wellai_exp.augmentation import Policy
+from wellai_exp.augmentation import NoAugmentation, Policy
 from wellai_exp.errors import TrialFailed
-from wellai_exp.imbalance import BatchPlan, Strategy
+from wellai_exp.imbalance import BatchPlan, NoStrategy, Strategy, smoothed
 from wellai_exp.models import FittedHead, Head, Scaler
 from wellai_exp.seeding import derive_seed, generator
 
@@ -158,47 +161,112 @@ def _minimise(
     start: list[Array],
     seed: int,
 ) -> tuple[list[Array], float]:
-    """Run the optimiser in one traced loop; gives the weights and the last loss."""
-    import keras
-    import tensorflow as tf
-    from keras import ops
+    """Run the optimiser; gives the weights and the last loss."""
+    folds, _, dim = stack.features.shape
+    shape = _Shape(folds, dim, stack.targets.shape[2], batches is not None)
+    # What a loop takes as numbers does not tell one from another, and a strategy that leaves the loss alone has none.
+    plain = replace(head, learning_rate=1.0, l2=0.0, steps=1, label_smoothing=0.0)
+    own = strategy if strategy.changes_loss else NoStrategy()
+    mixing = policy if policy.mixes_labels else NoAugmentation()
+    return _loop(plain, own, mixing, shape).run(head, stack, batches, start, derive_seed(seed, "mix"))
 
-    variables = [keras.Variable(value) for value in start]
-    schedule = keras.optimizers.schedules.CosineDecay(head.learning_rate, head.steps)
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer.build(variables)
-    mix_seed = derive_seed(seed, "mix")
 
-    def step_loss(x: Any, targets: Any, weights: Any, prior: Any, step: Any) -> Any:
-        if policy.mixes_labels:
-            x, targets, weights = policy.mix(x, targets, weights, ops.stack([mix_seed, step]))
-        logits = head.logits([variable.value for variable in variables], x)
-        losses = strategy.loss(logits, targets, prior, head.label_smoothing) + head.extra_loss(logits, targets)
+@dataclass(frozen=True)
+class _Shape:
+    """What a traced loop is made for: F, D, C, and whether its batches are drawn."""
+
+    folds: int
+    dim: int
+    classes: int
+    drawn: bool
+
+
+class _Loop:
+    """The optimiser's loop over its steps, traced once for many trials: tracing takes as long as a third of a fit."""
+
+    def __init__(self, head: Head, strategy: Strategy, policy: Policy, shape: _Shape) -> None:
+        import keras
+
+        self.head = head
+        self.strategy = strategy
+        self.policy = policy
+        self.shape = shape
+        initial = head.initial(shape.folds, shape.dim, shape.classes, 0)
+        self.variables = [keras.Variable(np.zeros_like(value)) for value in initial]
+        self.optimizer = keras.optimizers.Adam(1.0)
+        self.optimizer.build(self.variables)
+        self._run = self._traced()
+
+    def run(
+        self, head: Head, stack: _Stack, batches: Labels | None, start: list[Array], mix_seed: int
+    ) -> tuple[list[Array], float]:
+        """Fit from `start` with the rate, decay, smoothing and steps of `head`; gives weights and the last loss."""
+        import tensorflow as tf
+
+        for variable in self.optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for variable, value in zip(self.variables, start, strict=True):
+            variable.assign(value)
+        drawn = np.zeros((0, self.shape.folds, 0), np.int32) if batches is None else batches.astype(np.int32)
+        data = (tf.constant(part) for part in (stack.features, stack.targets, stack.weights, stack.prior, drawn))
+        numbers = (tf.constant(number, tf.float32) for number in (head.learning_rate, head.l2, head.label_smoothing))
+        loss = self._run(*data, *numbers, tf.constant(head.steps), tf.constant(mix_seed, tf.int64))
+        return [np.array(variable.numpy()) for variable in self.variables], float(loss)
+
+    def _loss(self, batch: Sequence[Any], prior: Any, l2: Any, smoothing: Any, seed: Any) -> Any:
+        from keras import ops
+
+        x, targets, weights = batch
+        if self.policy.mixes_labels:
+            x, targets, weights = self.policy.mix(x, targets, weights, seed)
+        values = [variable.value for variable in self.variables]
+        logits = self.head.logits(values, x)
+        losses = self.strategy.loss(logits, smoothed(targets, prior, smoothing), prior)
+        losses = losses + self.head.extra_loss(logits, targets)
         rows = ops.maximum(ops.sum(ops.cast(weights > 0, "float32"), axis=-1), 1.0)
-        data = ops.sum(ops.sum(losses * weights, axis=-1) / rows)
-        return data + head.l2 * head.penalty([variable.value for variable in variables])
+        return ops.sum(ops.sum(losses * weights, axis=-1) / rows) + l2 * self.head.penalty(values)
 
-    # Folds never meet in the loss but by a sum, and Adam works weight by weight: stacked equals one by one.
-    @tf.function(jit_compile=False)  # type: ignore[untyped-decorator]
-    def run(x: Any, targets: Any, weights: Any, prior: Any, drawn: Any) -> Any:
-        loss = tf.constant(0.0)
-        for step in tf.range(head.steps):
-            if drawn is None:
+    def _traced(self) -> Any:
+        import tensorflow as tf
+
+        folds, dim, classes = self.shape.folds, self.shape.dim, self.shape.classes
+        data = [(folds, None, dim), (folds, None, classes), (folds, None), (folds, 1, classes)]
+        signature = [tf.TensorSpec(shape) for shape in data]
+        signature += [tf.TensorSpec((None, folds, None), tf.int32), *[tf.TensorSpec(())] * 3]
+        signature += [tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int64)]
+
+        # Folds never meet in the loss but by a sum, and Adam works weight by weight: stacked equals one by one.
+        def run(
+            x: Any,
+            targets: Any,
+            weights: Any,
+            prior: Any,
+            drawn: Any,
+            peak: Any,
+            l2: Any,
+            smoothing: Any,
+            steps: Any,
+            mix_seed: Any,
+        ) -> Any:
+            loss = tf.constant(0.0)
+            for step in tf.range(steps):
                 batch = (x, targets, weights)
-            else:
-                # Drawn by class already: weighting rows as well would count the strategy twice.
-                rows = drawn[step]
-                batch = (
-                    tf.gather(x, rows, batch_dims=1),
-                    tf.gather(targets, rows, batch_dims=1),
-                    tf.ones_like(rows, tf.float32),
-                )
-            with tf.GradientTape() as tape:
-                loss = step_loss(*batch, prior, step)
-            gradients = tape.gradient(loss, [variable.value for variable in variables])
-            optimizer.apply(gradients, variables)
-        return loss
+                if self.shape.drawn:
+                    # Drawn by class already: weighting rows as well would count the strategy twice.
+                    rows = drawn[step]
+                    parts = (tf.gather(part, rows, batch_dims=1) for part in (x, targets))
+                    batch = (*parts, tf.ones_like(rows, tf.float32))
+                with tf.GradientTape() as tape:
+                    loss = self._loss(batch, prior, l2, smoothing, tf.stack([mix_seed, tf.cast(step, tf.int64)]))
+                gradients = tape.gradient(loss, [variable.value for variable in self.variables])
+                share = tf.cast(step, tf.float32) / tf.cast(steps, tf.float32)
+                self.optimizer.learning_rate.assign(peak * 0.5 * (1.0 + tf.cos(math.pi * share)))
+                self.optimizer.apply(gradients, self.variables)
+            return loss
 
-    drawn = None if batches is None else tf.constant(batches, tf.int32)
-    loss = run(*(tf.constant(part) for part in (stack.features, stack.targets, stack.weights, stack.prior)), drawn)
-    return [np.asarray(variable, np.float32) for variable in variables], float(loss)
+        return tf.function(run, input_signature=signature, jit_compile=False)
+
+
+@lru_cache(maxsize=8)
+def _loop(head: Head, strategy: Strategy, policy: Policy, shape: _Shape) -> _Loop:
+    return _Loop(head, strategy, policy, shape)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from wellai_exp.augmentation import Light
+from wellai_exp.data import Demo, Split, build_manifest
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.models import Application, LinearHead, SmallConvNet
-from wellai_exp.training import AdamW, Choices, EpochRecord, FineTune
+from wellai_exp.runtime import prepare_tensorflow
+from wellai_exp.training import AdamW, Choices, EpochRecord, FineTune, Shared
 
 CHOICES = Choices(
     SmallConvNet(size=32, width=8), Light(), NoStrategy(), LinearHead(), AdamW(learning_rate=2e-3, average=0.9)
@@ -34,6 +39,16 @@ class Listener:
         self.heard.append(record)
         if record.epoch == self._last:
             raise CutOffError
+
+
+@pytest.fixture(scope="module")
+def make_shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shared]:
+    """Give the same drawn figures with a store of their own each time."""
+    prepare_tensorflow()
+    root = tmp_path_factory.mktemp("drawn")
+    source = Demo(root=root / "images", n_images=120, ratio=3.0, size=32, name="drawn")
+    manifest = build_manifest(source, Split(folds=3, near_duplicates=False), root / "store")
+    return lambda: Shared(manifest, tmp_path_factory.mktemp("store"), seed=0)
 
 
 def pretrained(folder: Path) -> Application:
