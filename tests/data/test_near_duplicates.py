@@ -20,6 +20,7 @@ from wellai_exp.data._near_duplicates import (
     near_duplicate_groups,
     nearest_twins,
     perceptual_hash,
+    remembered_groups,
 )
 
 
@@ -62,25 +63,25 @@ def _cloud(seed: int, n: int) -> tuple[HashArray, HashArray]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 24), threshold=st.integers(0, 40), cells=st.integers(1, 200))
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 24), threshold=st.integers(0, 40), block=st.integers(1, 9))
 def test_groups_equal_those_of_a_double_loop_in_blocks_of_any_size(
-    seed: int, n: int, threshold: int, cells: int
+    seed: int, n: int, threshold: int, block: int
 ) -> None:
     hashes, mirrored = _cloud(seed, n)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_near_duplicates, "_CELLS", cells)
+        patch.setattr(_near_duplicates, "_BLOCK", block)
         found = near_duplicate_groups(hashes, mirrored, threshold)
     assert found.tolist() == _by_hand(hashes, mirrored, threshold)
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(2, 24), threshold=st.integers(0, 40), cells=st.integers(1, 200))
-def test_the_nearest_twin_among_others_is_that_of_a_double_loop(seed: int, n: int, threshold: int, cells: int) -> None:
+@given(seed=st.integers(0, 10**6), n=st.integers(2, 24), threshold=st.integers(0, 40), block=st.integers(1, 9))
+def test_the_nearest_twin_among_others_is_that_of_a_double_loop(seed: int, n: int, threshold: int, block: int) -> None:
     hashes, mirrored = _cloud(seed, n)
     part = seed % n
     own, others = (hashes[:part], mirrored[:part]), (hashes[part:], mirrored[part:])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_near_duplicates, "_CELLS", cells)
+        patch.setattr(_near_duplicates, "_BLOCK", block)
         found = nearest_twins(own, others, threshold)
     assert found.shape == (part,)
     for plain, flipped, twin in zip(*own, found, strict=True):
@@ -182,3 +183,40 @@ def test_flipped_and_resized_twins_of_real_photographs_are_found(tmp_path: Path)
         rows = np.flatnonzero(groups == group)
         torn += bool((alike[np.ix_(rows, rows)] + np.eye(len(rows)) < 0.85).any())
     assert torn / len(several) < 0.01
+
+
+def test_groups_are_looked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, mirrored = _cloud(3, 40)
+    expected = near_duplicate_groups(hashes, mirrored, 20)
+    first = remembered_groups(hashes, mirrored, 20, tmp_path)
+
+    def _not_again(*_: object) -> None:
+        raise AssertionError("they are known already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_near_duplicates, "near_duplicate_groups", _not_again)
+        again = remembered_groups(hashes, mirrored, 20, tmp_path)
+        for other in ((hashes[:-1], mirrored[:-1], 20), (hashes, mirrored, 19), (mirrored, hashes, 20)):
+            with pytest.raises(AssertionError, match="known already"):
+                remembered_groups(*other, tmp_path)
+    for found in (first, again):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "another's"])
+def test_damaged_groups_are_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str) -> None:
+    hashes, mirrored = _cloud(3, 40)
+    expected = remembered_groups(hashes, mirrored, 20, tmp_path)
+    (cache,) = (tmp_path / "twins").iterdir()
+    whole = cache.read_bytes()
+    if harm == "another's":
+        remembered_groups(hashes[:20], mirrored[:20], 20, tmp_path)
+        (other,) = set((tmp_path / "twins").iterdir()) - {cache}
+        cache.write_bytes(other.read_bytes())
+    else:
+        middle = whole.index(b"groups.npy") + 60
+        flipped = bytes([whole[middle] ^ 255])
+        cache.write_bytes(whole[:middle] if harm == "cut" else whole[:middle] + flipped + whole[middle + 1 :])
+    np.testing.assert_array_equal(remembered_groups(hashes, mirrored, 20, tmp_path), expected)
+    assert "looked for again" in caplog.text
+    assert cache.read_bytes() == whole

@@ -51,7 +51,7 @@ def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
     names = sorted(set(listing.labels))
     place = {name: number for number, name in enumerate(names)}
     labels = np.array([place[label] for label in listing.labels], np.int64)
-    twins = split.twins(index)
+    twins = split.twins(index, store)
     groups = split.groups(index, twins)
     notes = _two_labels(listing, index)
     if listing.sides is None:

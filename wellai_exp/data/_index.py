@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import stat
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,9 @@ _LOG = logging.getLogger("wellai_exp.data")
 _MAX_BYTES = 256 * 2**20
 # Raised whenever a record of the same bytes would come out otherwise, so that an older cache is rebuilt.
 _VERSION = 2
-# So many files are measured between two writes of the cache: an interrupted first run goes on from there.
-_BATCH = 4096
+# After so many files the cache may be written, and so many seconds after it was: a killed first run goes on from there.
+_BATCH = 1024
+_PAUSE_S = 5.0
 _NO_HASH = np.zeros(WORDS, np.uint64)
 
 
@@ -129,16 +131,37 @@ def index_files(root: Path, paths: Sequence[str], store: Path) -> Index:
     with _progress(len(todo)) as advance, warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
         # Pillow warns of large pictures, which are refused here by their size; the filter is the process's own.
         warnings.simplefilter("ignore")
-        for start in range(0, len(todo), _BATCH):
-            batch = todo[start : start + _BATCH]
-            for path, record in zip(batch, pool.map(_measure, [where / path for path in batch]), strict=True):
-                records[path] = record
-                # A file that could not be opened may be there, or be allowed, the next time.
-                if record.sha256:
-                    known[path] = record
-                advance()
-            _save(cache, str(where), known)
+        pause = _Pause()
+        try:
+            for start in range(0, len(todo), _BATCH):
+                batch = todo[start : start + _BATCH]
+                for path, record in zip(batch, pool.map(_measure, [where / path for path in batch]), strict=True):
+                    records[path] = record
+                    # A file that could not be opened may be there, or be allowed, the next time.
+                    if record.sha256:
+                        known[path] = record
+                    advance()
+                pause.unless_early(lambda: _save(cache, str(where), known))
+        finally:
+            if todo:
+                _save(cache, str(where), known)
     return _pack([records[path] for path in paths])
+
+
+class _Pause:
+    """Keeps what costs more the more is known to a tenth of the time, or saving would grow with the square."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._cost = 0.0
+
+    def unless_early(self, save: Callable[[], None]) -> None:
+        """Save, unless it was done too short a time ago."""
+        started = time.perf_counter()
+        if started - self._last >= max(_PAUSE_S, 10.0 * self._cost):
+            save()
+            self._last = time.perf_counter()
+            self._cost = self._last - started
 
 
 def _pack(records: Sequence[_Record]) -> Index:

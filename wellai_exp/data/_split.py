@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.data._index import Index
-from wellai_exp.data._near_duplicates import exact_groups, near_duplicate_groups
+from wellai_exp.data._near_duplicates import exact_groups, remembered_groups
 from wellai_exp.errors import SettingError
 from wellai_exp.seeding import derive_seed
 
@@ -75,9 +76,9 @@ class Split:
         """Give the group of each file whose members stay on one side, shape (n,), knowing its `twins`."""
         return twins if self.near_duplicates else exact_groups(index.sha256)
 
-    def twins(self, index: Index) -> IntArray:
+    def twins(self, index: Index, store: Path) -> IntArray:
         """Give the group of near-duplicates of each file, whether or not the split heeds it, shape (n,)."""
-        return near_duplicate_groups(index.hashes, index.mirrored, self.threshold)
+        return remembered_groups(index.hashes, index.mirrored, self.threshold, store)
 
     def test_part(self, labels: IntArray, groups: IntArray, names: Sequence[str]) -> BoolArray:
         """Choose the test part.
