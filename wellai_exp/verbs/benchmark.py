@@ -99,7 +99,7 @@ def _table(rows: list[tuple[str, int, Latency]]) -> Table:
 def _input_pipeline(cfg: DictConfig) -> None:
     """Show what the input pipeline leaves of a network's training speed, full epochs on the composed data."""
     bench = Workbench.open(cfg)
-    rounds = whole_number("rounds", cfg.rounds, "set rounds=3")
+    rounds = whole_number("rounds", cfg.rounds, "set rounds=3", least=1)
     choices, regime = make_choices(cfg), build(cfg, "regime")
     if not isinstance(regime, FineTune):
         raise SettingError("regime", regime.name, "it trains no network", "add regime=finetune")
