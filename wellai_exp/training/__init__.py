@@ -4,6 +4,7 @@ from wellai_exp.training._checkpoint import EpochRecord
 from wellai_exp.training._contrastive import ContrastiveWarmUp
 from wellai_exp.training._features import picture_features, traced
 from wellai_exp.training._finetune import Decoupled, FineTune, FineTuneTask, member_seed
+from wellai_exp.training._machine_rate import MachineRates, MachineSetting, measure_machine, settings_around
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import SGD, AdamW, Lion, Optimizer
 from wellai_exp.training._out_of_fold import out_of_fold
@@ -31,6 +32,8 @@ __all__ = [
     "LinearProbe",
     "Lion",
     "LogME",
+    "MachineRates",
+    "MachineSetting",
     "NoRanking",
     "Nobody",
     "Optimizer",
@@ -47,9 +50,11 @@ __all__ = [
     "Watcher",
     "measure_extraction",
     "measure_input_pipeline",
+    "measure_machine",
     "measure_solver",
     "member_seed",
     "out_of_fold",
     "picture_features",
+    "settings_around",
     "traced",
 ]

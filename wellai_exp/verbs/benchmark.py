@@ -19,6 +19,7 @@ from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.training import FineTune, measure_input_pipeline
 from wellai_exp.verbs._benchmark_clean import clean_benchmark
 from wellai_exp.verbs._benchmark_evidence import evaluation_benchmark, power_benchmark
+from wellai_exp.verbs._benchmark_machine import machine_benchmark
 from wellai_exp.verbs._benchmark_probe import extraction_benchmark, solver_benchmark
 from wellai_exp.verbs._benchmark_stream import stream_benchmark
 from wellai_exp.verbs._benchmark_workers import workers_benchmark
@@ -138,6 +139,7 @@ _BENCHMARKS = {
     "input_pipeline": _input_pipeline,
     "extraction": extraction_benchmark,
     "solver": solver_benchmark,
+    "machine": machine_benchmark,
     "evaluation": evaluation_benchmark,
     "power": power_benchmark,
     "collect": _collect,
