@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from wellai_exp.ledger import spent
+
 
 def cores() -> int:
     """Count the cores that this process may use."""
@@ -38,6 +40,7 @@ def native_stderr_hidden() -> Iterator[None]:
 
 
 @cache
+@spent("import")
 def prepare_tensorflow() -> None:
     """Import TensorFlow, look for its devices, and make its operations deterministic; once a process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

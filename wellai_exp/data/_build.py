@@ -16,6 +16,7 @@ from wellai_exp.data._manifest import Manifest
 from wellai_exp.data._near_duplicates import hash_texts
 from wellai_exp.data._split import Split
 from wellai_exp.errors import DataError, SettingError
+from wellai_exp.ledger import spent
 from wellai_exp.seeding import generator
 
 _LOG = logging.getLogger("wellai_exp.data")
@@ -23,6 +24,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
+@spent("read")
 def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
     """Read a source, part it, and fix both in a manifest.
 

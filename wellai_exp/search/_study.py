@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wellai_exp import stopping
 from wellai_exp.errors import SettingError, StoreError
+from wellai_exp.ledger import spent
 from wellai_exp.search import _results as results
 from wellai_exp.search._goals import Goals, MissingMetric
 from wellai_exp.search._marks import ATTEMPT, OVERRIDES, REASON, RETRY_OF, interrupted, retry
@@ -259,6 +260,7 @@ class Study:
                 return optuna.Trial(self.study, trial._trial_id)
         return self.study.ask()
 
+    @spent("propose")
     def begin(self) -> Underway:
         """Propose a trial; whoever calls this ends it."""
         started = time.perf_counter()

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pandas as pd
 
 from wellai_exp.errors import WellaiError
+from wellai_exp.ledger import spent
 from wellai_exp.masking import masked, without_known
 from wellai_exp.tracking._entries import now
 from wellai_exp.tracking._failures import told
@@ -95,6 +96,7 @@ class Run:
         """Set tags; values are cut to 8,000 characters."""
         self._write("tags", {"tags": legal_tags(tags)})
 
+    @spent("log")
     def _write(self, op: str, data: Mapping[str, Any], file: Path | None = None) -> None:
         with told(self._uri):
             self._mail.write(op, data, file)
@@ -154,18 +156,20 @@ class Run:
 
     def log_figure(self, figure: Figure, path: str) -> None:
         """Log a Matplotlib figure; its format follows the suffix (``.png``, ``.svg``). The figure stays open."""
-        self._artifact(path, lambda target: figure.savefig(target, dpi=120, bbox_inches="tight"))
+        self._artifact(path, spent("plot")(lambda target: figure.savefig(target, dpi=120, bbox_inches="tight")))
 
     def log_file(self, file: Path, folder: str = "") -> None:
         """Copy `file` into the run's artifacts, below `folder`."""
         self._artifact(f"{folder}/{file.name}" if folder else file.name, lambda target: shutil.copyfile(file, target))
 
+    @spent("log")
     def _artifact(self, path: str, write: Callable[[Path], object]) -> None:
         legal = legal_path(path)
         folder = None if legal.parent.name == "" else str(legal.parent)
         with told(self._uri), self._mail.filed(legal.name, write) as file:
             self._write("artifact", {"folder": folder}, file)
 
+    @spent("log")
     def add_model(self, save: Callable[[Path], dict[str, str]]) -> str:
         """Add a saved model; for :meth:`Tracker.log_model`.
 

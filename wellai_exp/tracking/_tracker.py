@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wellai_exp import stopping
 from wellai_exp.errors import StoreError, WellaiError
+from wellai_exp.ledger import spent
 from wellai_exp.masking import masked
 from wellai_exp.tracking._artifacts import fetch_artifact
 from wellai_exp.tracking._courier import courier_of
@@ -114,6 +115,7 @@ class Tracker:
             run.finish("FINISHED")
         mail.close()
 
+    @spent("log")
     def _start(self, name: str, parent: str | None, tags: Mapping[str, object], resume: str | None) -> tuple[Run, Mail]:
         experiment, labels = self.experiment_id, _tags(tags, parent)
         found = None if resume is None else self._resumable(resume)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from wellai_exp.augmentation import Policy
 from wellai_exp.data import FeatureStore, ImageReader, Manifest
+from wellai_exp.ledger import spent
 from wellai_exp.models import Backbone
 
 Array = npt.NDArray[np.float32]
@@ -112,16 +113,17 @@ class BackboneFeatures:
             return self._held[held]
         keys = [self._keys[row] for row in rows]
         # Building a network takes a second; the features on disk know their width without it.
-        table = self._store.get(
-            space,
-            keys,
-            lambda wanted: self._compute(member, policy, view, [int(rows[index]) for index in wanted]),
-            self._store.known_dim(space) or self._built(member).dim,
-            f"{member.name}, {policy.name} view {view}" if view else member.name,
-            names=[str(self._paths[row]) for row in rows],
-        )
-        self.computed += table.computed
-        features = table.gather(np.arange(len(rows)))
+        with spent("extract"):
+            table = self._store.get(
+                space,
+                keys,
+                lambda wanted: self._compute(member, policy, view, [int(rows[index]) for index in wanted]),
+                self._store.known_dim(space) or self._built(member).dim,
+                f"{member.name}, {policy.name} view {view}" if view else member.name,
+                names=[str(self._paths[row]) for row in rows],
+            )
+            self.computed += table.computed
+            features = table.gather(np.arange(len(rows)))
         self._hold(held, features)
         return features
 
@@ -142,11 +144,22 @@ class BackboneFeatures:
         forward = self._built(member).forward
         reader = ImageReader([self._paths[row] for row in rows], member.size, self._resize, batch_size=BATCH_SIZE)
         done = 0
-        for images in reader:
+        for images in _decoded(reader):
             keys = [self._keys[row] for row in rows[done : done + len(images)]]
             done += len(images)
             seen = policy.view(images, view, keys) if view else images
             yield np.asarray(forward(seen), np.float32)
+
+
+def _decoded(reader: ImageReader) -> Iterator[npt.NDArray[np.uint8]]:
+    """Give the reader's batches; what counts as decoding is the wait for them, as it goes on beside the network."""
+    batches = iter(reader)
+    while True:
+        with spent("decode"):
+            images = next(batches, None)
+        if images is None:
+            return
+        yield images
 
 
 def picture_features(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.data import FeatureStore, Manifest, PixelStore
+from wellai_exp.ledger import spent
 from wellai_exp.metrics import Scorer
 from wellai_exp.training._features import BackboneFeatures
 from wellai_exp.training._results import Rows
@@ -54,6 +55,7 @@ class Shared:
         """The class's ancestors at each level, coarse to fine; empty where the data have none."""
         return self.manifest.levels
 
+    @spent("evaluate")
     def scores(self, rows: Rows, probabilities: npt.ArrayLike) -> dict[str, float]:
         """Score predictions [len(rows), C] of some rows with everything that a trial reports."""
         manifest = self.manifest
@@ -78,7 +80,8 @@ class Shared:
         if (size, resize) not in self._pixels:
             keys = [str(key) for key in self.manifest.frame["sha256"]]
             store = PixelStore(self.store / "pixels")
-            self._pixels[size, resize] = store.get(self.manifest.files(), keys, size, resize)
+            with spent("decode"):
+                self._pixels[size, resize] = store.get(self.manifest.files(), keys, size, resize)
         return self._pixels[size, resize]
 
     def network(self, key: Any, make: Callable[[], Any]) -> Any:

@@ -17,10 +17,12 @@ from wellai_exp.evaluation import (
     pr_curves_figure,
     reliability_figure,
 )
+from wellai_exp.ledger import spent
 from wellai_exp.promotion import keep_predictions
 from wellai_exp.tracking import Run
 
 
+@spent("evaluate")
 def evaluation_of(
     manifest: Manifest,
     probabilities: npt.NDArray[Any],

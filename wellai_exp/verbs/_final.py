@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from wellai_exp.config import Composer, build, config_text
 from wellai_exp.errors import SettingError
 from wellai_exp.evaluation import seeds_figure, seeds_table
+from wellai_exp.ledger import spent
 from wellai_exp.report import Section, seeds_section
 from wellai_exp.search import Candidate
 from wellai_exp.tracking import Run
@@ -176,6 +177,7 @@ class Finals:
         ends = {key: self.bench.cfg[key] for key in ("confirm", "final", "distill")}
         return f"{names} {hashlib.sha256(config_text(OmegaConf.create(ends)).encode()).hexdigest()[:12]}"
 
+    @spent("fit")
     def confirm(self, finalists: Sequence[Finalist]) -> Finalist:
         """Train each with several seeds and give the one with the best mean on validation images.
 
@@ -263,6 +265,7 @@ class Finals:
             log_evaluation(run, winner.evaluation, "test")
         return winner, finalist.composer.reproduce(changed)
 
+    @spent("plot")
     def report(self, winners: Sequence[Winner], soup: Winner | None) -> tuple[dict[str, float], list[Section]]:
         """Log each test metric's mean and spread over the seeds; gives them and their section of the report.
 

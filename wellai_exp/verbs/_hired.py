@@ -14,6 +14,7 @@ from wellai_exp.compute import Note, Work
 from wellai_exp.config import Composer, Sources
 from wellai_exp.data import Manifest, manifests_folder
 from wellai_exp.errors import SettingError
+from wellai_exp.ledger import LEDGER
 from wellai_exp.masking import remember
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.search import Goals, Proposal, Report
@@ -23,6 +24,8 @@ from wellai_exp.verbs._trial import Clock, TrialRunner
 from wellai_exp.verbs._workbench import Workbench
 
 FEATURES_COMPUTED = "features computed"
+# Before the name of a kind of work, of whose seconds a note tells.
+SPENT = "spent "
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class BenchJob:
         computed = [0]
 
         def work(brief: Brief, proposal: Proposal, report: Report) -> Mapping[str, float]:
-            clock = Clock()
+            clock, before = Clock(), dict(LEDGER.seconds)
             runner = TrialRunner(
                 bench, within(brief.overrides), brief.parent, brief.study, brief.stage, brief.goals, clock, say
             )
@@ -107,6 +110,8 @@ class BenchJob:
             finally:
                 for part, seconds in clock.seconds.items():
                     note(Note(part, sum(seconds)))
+                for part, total in LEDGER.seconds.items():
+                    note(Note(SPENT + part, total - before.get(part, 0.0)))
                 note(Note(FEATURES_COMPUTED, shared.features_computed - computed[0]))
                 computed[0] = shared.features_computed
 

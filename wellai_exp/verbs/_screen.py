@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -251,13 +250,3 @@ class Closing:
         for name in self.winner:
             test.add_row(f"test/{name}", *(cell(name) for _, cell in columns))
         return test
-
-
-def profile_table(seconds: Mapping[str, list[float]]) -> Table:
-    """Give where a trial's time went: median and largest seconds of each part."""
-    table = Table(title="Seconds a trial", title_justify="left")
-    for heading in ("part", "trials", "median", "largest"):
-        table.add_column(heading, justify="left" if heading == "part" else "right")
-    for part, values in seconds.items():
-        table.add_row(part, str(len(values)), f"{statistics.median(values):.3f}", f"{max(values):.3f}")
-    return table

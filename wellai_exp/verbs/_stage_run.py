@@ -23,6 +23,7 @@ from wellai_exp.evaluation import (
     worth_figure,
     worth_table,
 )
+from wellai_exp.ledger import spent
 from wellai_exp.report import Section, SweepFacts, sweep_sections
 from wellai_exp.search import Search, Study, SweepFailed
 from wellai_exp.tracking import Run
@@ -190,6 +191,7 @@ class StageRun:
         except SweepFailed:
             return None
 
+    @spent("plot")
     def report(self, parent: Run) -> None:
         """Log leaderboard, history, importances, curves, trade-offs, and what each option was worth."""
         trials, table = self.trials(), self.study.trials()
@@ -221,6 +223,7 @@ class StageRun:
             parent.log_table(worth, f"{self.where}/worth_{group}.csv")
             parent.log_figure(self._worth_figure(group, worth), f"{self.where}/worth_{group}.png")
 
+    @spent("plot")
     def sections(self) -> list[Section]:
         """Give what a report says of it."""
         table = self.study.trials()

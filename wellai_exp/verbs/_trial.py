@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from wellai_exp import milestones
 from wellai_exp.config import Composer, config_text
+from wellai_exp.ledger import spent
 from wellai_exp.search import Goals, Proposal, Pruned, Report
 from wellai_exp.tracking import Run
 from wellai_exp.training import Choices, CrossValidation, FineTuneTask, Task
@@ -74,11 +75,12 @@ class TrialRunner:
     def __call__(self, proposal: Proposal, report: Report) -> dict[str, float]:
         """Give the trial's metrics: means over its folds, and what it costs to run where the goals ask for that."""
         started = time.perf_counter()
-        cfg = self.composer.trial(proposal.overrides)
-        prefix = f"{self.stage} {proposal.number:04d}".strip()
-        name = run_name(cfg, proposal.overrides, self.composer, prefix)
-        params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
-        reproduce = self.composer.reproduce(proposal.overrides)
+        with spent("compose"):
+            cfg = self.composer.trial(proposal.overrides)
+            prefix = f"{self.stage} {proposal.number:04d}".strip()
+            name = run_name(cfg, proposal.overrides, self.composer, prefix)
+            params = {**trial_params(cfg), **self.composer.chosen(proposal.overrides)}
+            reproduce = self.composer.reproduce(proposal.overrides)
         composed = time.perf_counter()
         milestones.passed(milestones.BEFORE_RUN)
         with self.bench.tracker.run(name, parent=self.parent, tags=self._tags(cfg, proposal, reproduce)) as run:
@@ -86,7 +88,8 @@ class TrialRunner:
             run.log_text(config_text(cfg), "config.yaml")
             log_data(run, self.bench.manifest)
             described = time.perf_counter()
-            choices = make_choices(cfg)
+            with spent("compose"):
+                choices = make_choices(cfg)
             known = costs(self.bench, cfg, choices, self.goals.quantities)
             report(0, known)
             follower = Follower(run, self.say, prefix or "trial", report, known)
@@ -94,17 +97,17 @@ class TrialRunner:
             fitted = time.perf_counter()
             self._log(run, result, known)
             logged = time.perf_counter()
-            spent = {
+            parts = {
                 "propose": proposal.seconds,
                 "compose": composed - started,
                 "fit": fitted - described,
                 "log": logged - fitted + described - composed,
             }
-            spent["whole trial"] = sum(spent.values())
-            run.log_metrics({f"seconds/{part}": seconds for part, seconds in spent.items()})
+            parts["whole trial"] = sum(parts.values())
+            run.log_metrics({f"seconds/{part}": seconds for part, seconds in parts.items()})
             # Before the run ends: were it the other way round, a kill in between would have the trial done again.
             report.finished({**result.means, **known})
-        for part, seconds in spent.items():
+        for part, seconds in parts.items():
             self.clock.add(part, seconds)
         return {**result.means, **known}
 
@@ -117,6 +120,7 @@ class TrialRunner:
             "wellai.reproduce": reproduce,
         }
 
+    @spent("fit")
     def _validate(
         self, run: Run, cfg: DictConfig, choices: Choices, follower: Follower, reproduce: str
     ) -> CrossValidation:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from wellai_exp.data import ImageReader
 from wellai_exp.errors import WellaiError
 from wellai_exp.evaluation import Evaluation
+from wellai_exp.ledger import spent
 from wellai_exp.report import Section
 from wellai_exp.tracking import Registry, Run
 from wellai_exp.training import Choices, Fitted, Nobody, Teacher, Watcher
@@ -57,6 +58,7 @@ class Winner:
         return self.evaluation.aggregates
 
 
+@spent("fit")
 def fit_and_evaluate(
     bench: Workbench,
     cfg: DictConfig,
@@ -91,6 +93,7 @@ class Kept:
     evidence: Evidence
 
 
+@spent("evaluate")
 def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: Say, part: str = "test") -> Kept:
     """Log all evidence, as `part`, and the model."""
     model = winner.fitted.model()
@@ -102,6 +105,7 @@ def log_winner(bench: Workbench, run: Run, winner: Winner, reproduce: str, say: 
     return Kept(uri, model, evidence)
 
 
+@spent("plot")
 def log_report(
     bench: Workbench,
     run: Run,

@@ -15,14 +15,16 @@ from wellai_exp import stopping
 from wellai_exp.compute import Crew, Note, Place
 from wellai_exp.config import Composer, build, config_text
 from wellai_exp.evaluation import leaderboard
+from wellai_exp.ledger import LEDGER, spent
 from wellai_exp.report import Section
 from wellai_exp.search import NothingFeasible
 from wellai_exp.tracking import Run
 from wellai_exp.verbs._final import Finalist, Finals, FinalSettings, best_of_stages
-from wellai_exp.verbs._hired import FEATURES_COMPUTED, BenchJob, Brief
+from wellai_exp.verbs._hired import FEATURES_COMPUTED, SPENT, BenchJob, Brief
 from wellai_exp.verbs._mending import Mender
+from wellai_exp.verbs._profile import show_profile
 from wellai_exp.verbs._provenance import provenance
-from wellai_exp.verbs._screen import Closing, Speaker, profile_table
+from wellai_exp.verbs._screen import Closing, Speaker
 from wellai_exp.verbs._stage_run import STRATEGY_GROUP, StageRun, check_stages
 from wellai_exp.verbs._stages import Stage, stages_of
 from wellai_exp.verbs._trial import Clock, TrialRunner
@@ -82,8 +84,8 @@ class Sweep:
                 parent.log_table(pd.DataFrame([each.summary() for each in done.values()]), "search/stages.csv")
             closing = self._finish(parent, done)
         closing.show(self.console)
-        if self.cfg.profile and clock.seconds:
-            self.console.print(profile_table(clock.seconds))
+        if self.cfg.profile:
+            show_profile(self.console, clock.seconds, LEDGER)
         computed = self.bench.shared.features_computed + self.computed_elsewhere[0]
         self.console.print(f"features computed in this run: {computed}", highlight=False)
 
@@ -125,6 +127,8 @@ class Sweep:
         def noted(note: Note) -> None:
             if note.name == FEATURES_COMPUTED:
                 self.computed_elsewhere[0] += int(note.value)
+            elif note.name.startswith(SPENT):
+                LEDGER.add_elsewhere(note.name.removeprefix(SPENT), note.value)
             else:
                 clock.add(note.name, note.value)
 
@@ -159,7 +163,8 @@ class Sweep:
                     run.study.run(evaluate, speaker.finished)
                 else:
                     brief = Brief(parent.id, name, stage.name, tuple(stage.overrides), goals)
-                    crew.run(run.study, brief, mender.settle, speaker.finished)
+                    with spent("wait"):
+                        crew.run(run.study, brief, mender.settle, speaker.finished)
             stopping.check()
             run.report(parent)
         return run
