@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ class Listener:
 
     def __init__(self, last: int | None = None) -> None:
         self.heard: list[EpochRecord] = []
+        self.means: dict[int, Mapping[str, float]] = {}
         self.steps = 0
         self._last = last
 
@@ -38,6 +39,11 @@ class Listener:
     def epoch(self, record: EpochRecord) -> None:
         self.heard.append(record)
         if record.epoch == self._last:
+            raise CutOffError
+
+    def folds(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        self.means[done] = metrics
+        if done == self._last:
             raise CutOffError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from wellai_exp.training._checkpoint import EpochRecord
@@ -36,5 +36,8 @@ def epoch_progress(title: str, epochs: int, watcher: Watcher) -> Iterator[Watche
                 self.done = record.epoch
                 progress.update(task, completed=float(record.epoch), epoch=record.epoch)
                 watcher.epoch(record)
+
+            def folds(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+                watcher.folds(done, total, metrics)
 
         yield Line()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -102,6 +102,9 @@ class Watcher(Protocol):
     def epoch(self, record: EpochRecord) -> None:
         """Hear of an epoch's end; epochs done before a kill are told again. An exception ends the training."""
 
+    def folds(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        """Hear the means over the folds done so far, after some of them. An exception ends the trial."""
+
 
 class Nobody:
     """A watcher that does nothing."""
@@ -110,6 +113,9 @@ class Nobody:
         """Do nothing."""
 
     def epoch(self, record: EpochRecord) -> None:
+        """Do nothing."""
+
+    def folds(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         """Do nothing."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from wellai_exp.search import Report
+from wellai_exp.search import Pruned, Report
 from wellai_exp.tracking import Run
 from wellai_exp.training import EpochRecord
 
@@ -79,3 +79,11 @@ class Follower:
             value = record.metrics["auc_pr_macro"]
             self._best = value if self._best != self._best else max(self._best, value)
             self.report(record.epoch, {**record.metrics, **self.known}, last=record.epoch == record.epochs)
+
+    def folds(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        """Log the means so far, then let the search judge them."""
+        self.run.log_metrics({f"folds/{name}": value for name, value in metrics.items()}, step=done)
+        try:
+            self.report(done, {**metrics, **self.known}, last=done == total)
+        except Pruned:
+            raise Pruned(f"stopped after {done} of {total} folds") from None
