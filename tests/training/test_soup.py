@@ -17,13 +17,10 @@ from wellai_exp.models import CosineHead, Head, LinearHead, MLPHead
 from wellai_exp.training import Choices, Decoupled, FineTune, Probe, Representation, Shared
 
 
-@pytest.mark.parametrize("head", [LinearHead(), CosineHead()], ids=lambda head: head.name)
-def test_a_soup_holds_the_mean_of_its_members_weights(
-    make_shared: Callable[[], Shared], tmp_path: Path, head: LinearHead
-) -> None:
+def test_a_soup_holds_the_mean_of_its_members_weights(make_shared: Callable[[], Shared], tmp_path: Path) -> None:
     shared = make_shared()
     task = SHORT.task(shared)
-    choices = replace(CHOICES, backbone=pretrained(tmp_path), head=head, strategy=LogitAdjustment())
+    choices = replace(CHOICES, backbone=pretrained(tmp_path), head=CosineHead(), strategy=LogitAdjustment())
     members = [task.fit(choices, seed=seed) for seed in (0, 1, 2)]
     soup = task.soup(members)
     networks = [member.backbone.build() for member in members]
