@@ -275,7 +275,7 @@ def _signs(hashes: HashArray) -> Floats:
 
 
 def _likeness(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
-    """Give how many bits more agree than differ, shape (n, m): matrix products, which use every core as `xor` does not."""
+    """Give how many bits more agree than differ, shape (n, m): products use every core, as `xor` does not."""
     alike = one[0] @ other[0].T
     # Both ways, because the median of a picture's mirror image differs from its own in a bit or so.
     np.maximum(alike, one[0] @ other[1].T, out=alike)
