@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wellai_exp.config import build
-from wellai_exp.runtime import cores
+from wellai_exp.runtime import cores, prepare_tensorflow
 from wellai_exp.training import FineTune, MachineRates, MachineSetting, measure_machine, settings_around
 from wellai_exp.verbs._numbers import real_number, whole_number
 from wellai_exp.verbs._workbench import make_choices
@@ -23,6 +23,8 @@ def machine_benchmark(cfg: DictConfig) -> None:
     choices, regime = make_choices(cfg), build(cfg, "regime")
     regime = regime if isinstance(regime, FineTune) else FineTune()
     usual = MachineSetting(threads=cores(), batch_size=regime.batch_size)
+    # The recipe asks TensorFlow for a GPU, which else writes to the terminal what it looks for.
+    prepare_tensorflow()
     console = Console()
     with console.status("") as status:
         found = measure_machine(
