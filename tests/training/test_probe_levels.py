@@ -8,12 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from short_training import pretrained
 
 from wellai_exp.augmentation import NoAugmentation
 from wellai_exp.data import Manifest, Split, Yoga82, build_manifest
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import NoStrategy
-from wellai_exp.models import Application, HierarchicalHead
+from wellai_exp.models import HierarchicalHead
 from wellai_exp.training import AdamW, Choices, FineTune, Probe, Representation, Shared
 
 COLOURS = {"bow": (0, 0, 200), "crow": (0, 90, 200), "plank": (200, 0, 0), "tree": (200, 90, 0)}
@@ -39,15 +40,7 @@ def choices(folder: Path) -> Choices:
     import keras
 
     keras.utils.set_random_seed(0)
-    weights = folder / "random.weights.h5"
-    network = keras.applications.MobileNet((32, 32, 3), alpha=0.25, include_top=False, weights=None)
-    for weight in network.weights:
-        # As Keras draws them, the signal of an untrained network fades from layer to layer until all images look alike.
-        if "kernel" in weight.path:
-            weight.assign(weight * 6.0)
-    network.save_weights(weights)
-    backbone = Application("MobileNet", size=32, alpha=0.25, weights=str(weights))
-    return Choices(backbone, NoAugmentation(), NoStrategy(), HierarchicalHead(steps=30), AdamW())
+    return Choices(pretrained(folder), NoAugmentation(), NoStrategy(), HierarchicalHead(steps=30), AdamW())
 
 
 def test_folds_too_large_to_stack_are_judged_alike(

@@ -205,12 +205,8 @@ def _runs(recipe: Recipe, n_classes: int, batch_size: int) -> dict[str, Callable
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch_size, size, size, 3)).astype(np.uint8)
     labels = rng.integers(0, n_classes, batch_size)
-    pixels, targets, weights = (
-        images.astype(np.float32),
-        np.eye(n_classes, dtype=np.float32)[labels],
-        np.ones(batch_size),
-    )
-    batch = tf.constant(pixels), tf.constant(targets), tf.constant(weights, tf.float32)
+    targets = np.eye(n_classes, dtype=np.float32)[labels]
+    batch = tf.constant(images, tf.float32), tf.constant(targets), tf.ones(batch_size)
     prior = np.full((1, n_classes), 1.0 / n_classes, np.float32)
     uint8 = tf.constant(images)
     runs: dict[str, Callable[[], Any]] = {

@@ -165,10 +165,11 @@ class ProbeTask:
             waiting.append(_Fold(data, held_out, self._judged(backbone, held_out, self.manifest.train)))
             with_another = data.features.nbytes + sum(each.data.features.nbytes for each in waiting)
             done = fold + 1
-            if done == self.n_folds or done in self._rungs or with_another > STACKED_BYTES:
+            ends = done == self.n_folds or done in self._rungs
+            if ends or with_another > STACKED_BYTES:
                 folds += self._scored(choices, waiting, own)
                 waiting = []
-                if self._rungs and (done == self.n_folds or done in self._rungs):
+                if self._rungs and ends:
                     watcher.folds(done, self.n_folds, CrossValidation(fold_summary(folds), tuple(folds)).means)
         return CrossValidation(fold_summary(folds), tuple(folds), tuple(notes))
 
