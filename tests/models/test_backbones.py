@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from wellai_exp.errors import SettingError
-from wellai_exp.models import Application, Backbone, Fusion, SmallConvNet
+from wellai_exp.models import Application, Backbone, Fusion, MoveNet, SmallConvNet
 from wellai_exp.models._application import NETWORKS
 from wellai_exp.paths import shipped_dir
 
@@ -278,7 +278,8 @@ OPTIONS = sorted((shipped_dir("conf") / "backbone").glob("*.yaml"))
 
 def make(node: dict[str, Any]) -> Backbone:
     """Build what a YAML names, members first, as the configuration does."""
-    kinds: dict[str, type[Backbone]] = {kind.__name__: kind for kind in (Application, Fusion, SmallConvNet)}
+    made_here = (Application, Fusion, MoveNet, SmallConvNet)
+    kinds: dict[str, type[Backbone]] = {kind.__name__: kind for kind in made_here}
     room, _, kind = node["_target_"].rpartition(".")
     assert room == "wellai_exp.models"
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_space_")}

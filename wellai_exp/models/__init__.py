@@ -7,6 +7,7 @@ from wellai_exp.models._fusion import Fusion
 from wellai_exp.models._grad_cam import grad_cam
 from wellai_exp.models._heads import CosineHead, FittedHead, Head, LinearHead, MLPHead, Scaler, assemble
 from wellai_exp.models._hierarchy import HierarchicalHead
+from wellai_exp.models._move_net import MoveNet
 from wellai_exp.models._person import PersonModel
 from wellai_exp.models._small_conv import SmallConvNet
 
@@ -20,6 +21,7 @@ __all__ = [
     "HierarchicalHead",
     "LinearHead",
     "MLPHead",
+    "MoveNet",
     "PersonModel",
     "Scaler",
     "SmallConvNet",

@@ -12,6 +12,9 @@ from wellai_exp.errors import SettingError
 if TYPE_CHECKING:
     import keras
 
+# Begins the name of a network that never learns here.
+FIXED = "fixed_"
+
 # What the layers of one block of keras.applications share in their names.
 _NAMED_BLOCK = re.compile(
     r"^conv_(?:dw|pw)_(?P<mobilenet>\d+)(?:_|$)"
@@ -40,13 +43,15 @@ def blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
     Returns
     -------
     list of list of keras.layers.Layer
-        The layers that hold weights, each in one block, from input to output.
+        The layers that hold weights, each in one block, from input to output; none of a network that never learns.
     """
+    if model.name.startswith(FIXED):
+        return []
     members = [layer for layer in model.layers if _is_member(layer)]
     if not members:
         return _single(model)
-    cut = [blocks(member) for member in members]
-    deepest = max(map(len, cut))
+    cut = [found for member in members if (found := blocks(member))]
+    deepest = max(map(len, cut), default=0)
     joined: list[list[Any]] = [[] for _ in range(deepest)]
     for member in cut:
         for index, block in enumerate(member, start=deepest - len(member)):
@@ -91,7 +96,10 @@ def set_trainable(
         )
     learning = len(cut) if unfrozen is None else unfrozen
     # A frozen container would freeze what lies in it, whatever its layers say.
-    model.trainable = True
+    model.trainable = bool(cut)
+    for layer in model.layers:
+        if _is_member(layer):
+            layer.trainable = not layer.name.startswith(FIXED)
     depths: dict[int, int] = {}
     for depth, block in enumerate(reversed(cut)):
         for layer in block:

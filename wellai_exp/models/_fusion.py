@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from wellai_exp.errors import SettingError
 from wellai_exp.models._backbone import Backbone
+from wellai_exp.models._blocks import FIXED
 
 if TYPE_CHECKING:
     import keras
@@ -112,7 +113,8 @@ class Fusion(Backbone):
         for index, member in enumerate(self.members):
             model = member.build()
             # Keras wants unique names, and two members may differ in their weights alone.
-            model.name = f"member_{index}_{member.name}"
+            fixed = FIXED if model.name.startswith(FIXED) else ""
+            model.name = f"{fixed}member_{index}_{member.name}"
             seen = image
             if member.size != self.size:
                 seen = keras.layers.Resizing(member.size, member.size, name=f"resizing_{index}")(image)

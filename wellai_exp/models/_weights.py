@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 _SETTING = "backbone.weights"
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _ZIP_MAGIC = b"PK\x03\x04"
+_TFLITE_MAGIC = b"TFL3"
 _MOST_GROWTH = 100
 _FETCH_AGAIN = f"fetch the file again, or set {_SETTING} to another file"
 # First bytes of what a download leaves behind instead of weights, and what to call it.
 _IMPOSTORS = {
     b"<": "is a web page (HTML or XML), not weights",
     b"version https://git-lfs": "is a Git LFS pointer, not the weights themselves",
-    b"TFL3": "is a TFLite model",
+    _TFLITE_MAGIC: "is a TFLite model",
 }
 
 
@@ -47,10 +48,34 @@ def check_file(path: Path, sha256: str | None) -> str:
     SettingError
         Where the file is missing, unreadable, no weights file by its first bytes, or not the pinned one.
     """
+    head = _head(path)
+    if not head.startswith((_HDF5_MAGIC, _ZIP_MAGIC)):
+        text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        named = (problem for start, problem in _IMPOSTORS.items() if text.startswith(start) or head[4:8] == start)
+        problem = "is empty" if not head else next(named, "is neither HDF5 nor a .keras archive")
+        raise SettingError(_SETTING, path, f"the file {problem}", _FETCH_AGAIN)
+    return _pinned(path, sha256)
+
+
+def check_tflite(path: Path, sha256: str | None) -> str:
+    """Make sure that `path` is a readable TFLite model, and the pinned one; gives its SHA-256.
+
+    Raises
+    ------
+    SettingError
+        As `check_file`.
+    """
+    head = _head(path)
+    if head[4:8] != _TFLITE_MAGIC:
+        raise SettingError(_SETTING, path, "the file is no TFLite model", _FETCH_AGAIN)
+    return _pinned(path, sha256)
+
+
+def _head(path: Path) -> bytes:
+    """Read how a file begins."""
     try:
         with path.open("rb") as handle:
-            head = handle.read(64)
-        digest = sha256_of(path)
+            return handle.read(64)
     except FileNotFoundError as error:
         raise SettingError(
             _SETTING, path, "there is no such file", f"put the file there, or set {_SETTING} to a file that exists"
@@ -59,11 +84,11 @@ def check_file(path: Path, sha256: str | None) -> str:
         raise SettingError(
             _SETTING, path, f"the file cannot be read ({error.strerror})", f"set {_SETTING} to a file you can read"
         ) from error
-    if not head.startswith((_HDF5_MAGIC, _ZIP_MAGIC)):
-        text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-        named = (problem for start, problem in _IMPOSTORS.items() if text.startswith(start) or head[4:8] == start)
-        problem = "is empty" if not head else next(named, "is neither HDF5 nor a .keras archive")
-        raise SettingError(_SETTING, path, f"the file {problem}", _FETCH_AGAIN)
+
+
+def _pinned(path: Path, sha256: str | None) -> str:
+    """Give a file's SHA-256 where it is the pinned one."""
+    digest = sha256_of(path)
     if sha256 is not None and digest != sha256:
         raise SettingError(
             _SETTING,
