@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PARTS = ("import", "read", "decode", "extract", "propose", "compose", "fit", "evaluate", "log", "plot", "wait")
-"""Kinds of work: TensorFlow's import; reading and splitting the data; decoding images and bringing them to size; taking
-features; proposing a trial; composing its config; fitting; scoring, and the winner's evidence; writing to MLflow;
-figures, tables and the report; waiting for workers."""
+"""Kinds of work: TensorFlow's import; reading and splitting the data; decoding images and bringing them to size;
+running networks forwards on images; proposing a trial; composing its config; fitting; scoring, and the winner's
+evidence; writing to MLflow; figures, tables and the report; waiting for workers."""
 
 
 class Ledger:

@@ -32,6 +32,7 @@ from wellai_exp.evaluation import (
     thresholds_table,
     worst_mistakes_sheet,
 )
+from wellai_exp.ledger import spent
 from wellai_exp.metrics import Interval, bootstrap, bootstrap_per_class, fit_temperature
 from wellai_exp.models import grad_cam
 from wellai_exp.report import CardFacts, Extras, Report, Section, model_card, render
@@ -67,6 +68,7 @@ class Subject:
     size: int
     resize: str
 
+    @spent("extract")
     def predict(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Give the probabilities [N, C] of pixels [N, size, size, 3]."""
         return np.asarray(self.model(images.astype(np.float32), training=False), np.float32)
