@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellai_exp.errors import SettingError
-from wellai_exp.models import Fusion, MoveNet, SmallConvNet
+from wellai_exp.models import (
+    FittedHead,
+    Fusion,
+    LinearHead,
+    MoveNet,
+    Scaler,
+    SmallConvNet,
+    assemble,
+    grad_cam,
+)
 from wellai_exp.models._blocks import FIXED, blocks, set_trainable
 from wellai_exp.models._move_net import KEY_POINTS, Heads, pose_features
 from wellai_exp.models._tflite_graph import TFLiteGraph, UnknownGraphError
@@ -216,3 +225,17 @@ def test_key_points_beside_a_picture_s_features(assets: Path, photographs: np.nd
     np.testing.assert_allclose(np.asarray(again(photographs.astype(np.float32))), features, atol=1e-4)
     beside = Fusion((pose, pose.at_size(224))).build()
     assert blocks(beside) == [] and beside.output_shape == (None, 346)
+
+
+def test_a_map_of_what_speaks_for_a_class_covers_the_person(assets: Path, photographs: np.ndarray) -> None:
+    pose = MoveNet(assets / LIGHTNING)
+    features = np.asarray(pose.build()(photographs.astype(np.float32)))
+    rng = np.random.default_rng(4)
+    scaler = Scaler.fit("standard", features)
+    kernel = rng.normal(0, 0.1, (features.shape[1], 3)).astype(np.float32)
+    model = assemble(pose.build, FittedHead(LinearHead(), scaler, (), kernel, np.zeros(3, np.float32)), mirrored=True)
+    shown = photographs[:2].astype(np.float32)
+    maps = grad_cam(model, shown, np.argmax(np.asarray(model(shown)), axis=1))
+    assert maps.shape == (2, 192, 192) and np.isfinite(maps).all() and maps.max() == 1.0
+    # Joints are few: most of the picture says nothing of them.
+    assert (maps > 0.5).mean() < 0.2

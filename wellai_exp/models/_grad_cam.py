@@ -24,9 +24,11 @@ _LEAST = 1e-30
 def grad_cam(model: Any, images: npt.NDArray[Any], classes: npt.ArrayLike) -> Array:
     """Map how much each part of an image speaks for a class.
 
-    Each channel of the network's last feature map is weighted by the mean over positions of the gradient of the class's
-    score; the weighted sum's positive part, brought to the image's size and divided by its maximum, is the map. On
-    average pooling and a linear layer this is the class activation map of Zhou et al. (CVPR 2016).
+    Each channel of the network's last feature map is weighted by the gradient of the class's score; the weighted sum's
+    positive part, brought to the image's size and divided by its maximum, is the map. Where averages over positions
+    are classified this is Grad-CAM (Selvaraju et al. 2017), and with a linear layer the class activation map of Zhou
+    et al. (CVPR 2016). Elsewhere, as for a pose model's heat maps, Grad-CAM's mean of the gradient over positions would
+    light up places that the class does not depend on (Draelos and Carin 2020).
 
     The score is the class's logit less the mean of all logits, which equals ``log p - mean(log p)``. A softmax does not
     see what is added to all logits alike, so the bare logit's gradient could change where no prediction does; that of
@@ -58,6 +60,7 @@ def grad_cam(model: Any, images: npt.NDArray[Any], classes: npt.ArrayLike) -> Ar
     References
     ----------
     Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
+    Draelos and Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations", 2020, arXiv 2011.08891.
     """
     images = np.asarray(images, np.float32)
     chosen = check_labels(classes, int(model.output_shape[-1]), "classes")
@@ -103,8 +106,7 @@ def _heat_of_batch(opened: Any, images: Array, classes: npt.NDArray[np.int64]) -
         score = ops.sum(own - ops.mean(logs, axis=1))
     heats = []
     for activation, gradient in zip(maps, tape.gradient(score, maps), strict=True):
-        weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
-        heat = ops.relu(ops.sum(weights * activation, axis=-1, keepdims=True))
+        heat = ops.relu(ops.sum(gradient * activation, axis=-1, keepdims=True))
         resized = ops.image.resize(heat, images.shape[1:3], interpolation="bilinear")
         heats.append(_to_one(np.asarray(ops.cast(resized, "float32"))[..., 0]))
     mean: Array = np.mean(heats, axis=0, dtype=np.float32)
@@ -167,12 +169,13 @@ def _has_graph(operation: Any) -> bool:
 def _last_maps(steps: list[tuple[list[Any], list[Any]]]) -> list[Any]:
     """Give the feature maps from which no other feature map is made.
 
-    A map inside squeeze-and-excitation is pooled too, but what is pooled there scales a later map.
+    A map inside squeeze-and-excitation is pooled too, but what is pooled there scales a later map. Images are square,
+    and so are maps of them: other tensors of four axes hold something else.
     """
     last: list[Any] = []
     leading_on: set[int] = set()
     for given, made in reversed(steps):
-        maps = [tensor for tensor in made if len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1]
+        maps = [tensor for tensor in made if len(tensor.shape) == 4 and tensor.shape[1] == tensor.shape[2] > 1]
         if maps or any(id(tensor) in leading_on for tensor in made):
             leading_on.update(id(tensor) for tensor in given)
         last += [tensor for tensor in maps if id(tensor) not in leading_on]
