@@ -54,6 +54,8 @@ def hydra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def fill(group: str, tmp_path: Path) -> list[str]:
     """Give what an option leaves to its user."""
+    if group == "movenet":
+        return ["backbone.weights=movenet.tflite"]
     return [f"data.root={tmp_path}", *(["data.table=t.csv"] if group in ("table", "links") else [])]
 
 
@@ -67,7 +69,7 @@ def left_open(experiment: str, tmp_path: Path) -> list[str]:
 def test_an_option_composes_and_makes_its_object(group: str, option: str, tmp_path: Path) -> None:
     if group == "search" and option == "gp":
         pytest.importorskip("torch", reason="the Gaussian-process sampler needs the extra gp")
-    needs = fill(option, tmp_path) if group == "data" and option in ("folder", "table", "links", "yoga82") else []
+    needs = fill(option, tmp_path) if option in ("folder", "table", "links", "yoga82", "movenet") else []
     cfg = compose("train", overrides=[f"{group}={option}", *needs])
     made = build(cfg, group)
     if group == "search":
