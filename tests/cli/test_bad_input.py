@@ -88,6 +88,10 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
         ["sweep", "search=grid", "search.conditional=[imbalance]", "imbalance=smote"],
         r"search\.sampler=BruteForceSampler: .*imbalance\.",
     ),
+    "pruner of a probe": (
+        ["sweep", "experiment=demo", "search.pruner={_target_: optuna.pruners.MedianPruner}"],
+        r"search\.pruner=optuna\.pruners\.MedianPruner: .*regime\.rungs=\[1,2\]",
+    ),
     "foreign target": (["train", "imbalance._target_=os.system"], r"imbalance\._target_=os\.system: only classes"),
     "deep target": (["train", "imbalance._target_=wellai_exp.paths.os.getcwd"], r"imbalance\._target_=.*only classes"),
     "neighbours": (["train", "imbalance=smote", "imbalance.k_neighbors=0"], r"imbalance\.k_neighbors=0: "),

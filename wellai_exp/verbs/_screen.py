@@ -104,7 +104,7 @@ def _outcome(trial: pd.Series) -> str:
     if trial["state"] == "COMPLETE":
         return f"{trial['value']:.4f}"
     if trial["state"] == "PRUNED":
-        return f"pruned at {trial['last']:.4f} after {trial['epochs']} epochs"
+        return f"pruned at {trial['last']:.4f} after step {trial['epochs']}"
     return f"failed: {trial['reason']}"
 
 

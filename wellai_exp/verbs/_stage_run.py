@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from wellai_exp.config import Composer, build
+from wellai_exp.errors import SettingError
 from wellai_exp.evaluation import (
     history_figure,
     importance_figure,
@@ -27,6 +28,7 @@ from wellai_exp.ledger import spent
 from wellai_exp.report import Section, SweepFacts, sweep_sections
 from wellai_exp.search import Search, Study, SweepFailed
 from wellai_exp.tracking import Run
+from wellai_exp.training import Probe
 from wellai_exp.verbs._final import Finalist
 from wellai_exp.verbs._ranking import Prior, rank_backbones
 from wellai_exp.verbs._stages import Stage
@@ -44,11 +46,27 @@ def check_stages(stages: Sequence[Stage], composer: Composer) -> None:
     What a stage takes over from an earlier one is not known yet, nor is its space.
     """
     for stage in stages:
-        own, _, search = _composed(stage, composer)
+        own, cfg, search = _composed(stage, composer)
+        _check_pruner(stage, cfg)
         if stage.start is None:
             search.check(own.space(search, {}))
         else:
             search.make_sampler(0)
+
+
+def _check_pruner(stage: Stage, cfg: DictConfig) -> None:
+    """Refuse a pruner that would never be asked: a probe has no epochs, and tells of its folds only at its rungs."""
+    regime = build(cfg, "regime")
+    decided_later = any(key.split(".")[0] == "regime" for key in cfg.search.space)
+    decided_earlier = stage.start is not None and "regime" in stage.start.take
+    if cfg.search.pruner is None or decided_later or decided_earlier or not isinstance(regime, Probe) or regime.rungs:
+        return
+    raise SettingError(
+        "search.pruner",
+        cfg.search.pruner.get("_target_"),
+        "a probe fits all folds at once, so that there is nothing to stop",
+        "add regime.rungs=[1,2] to judge it after one and two folds, or set search.pruner=null",
+    )
 
 
 def _composed(stage: Stage, composer: Composer) -> tuple[Composer, DictConfig, Search]:
