@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,10 @@ from wellai_exp.models import Backbone
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-BATCH_SIZE = 64
+# On a processor: images of a batch for each thread, which caches hold, and batches under way at a time, of which one
+# computes while another waits for a layer's slowest thread. On 2 cores both together gave 15 % over batches of 64.
+_IMAGES_A_THREAD, _STREAMS = 8, 2
+_ON_A_GPU = 64
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +43,28 @@ def traced(model: Any) -> Callable[[Any], Any]:
         lambda images: model(tf.cast(images, tf.float32), training=False), input_signature=signature, jit_compile=False
     )
     return run
+
+
+def batch_size() -> int:
+    """Give how many images a network is shown at a time on this machine."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return _ON_A_GPU
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+    return _IMAGES_A_THREAD * min(threads, 16)
+
+
+def streamed(forward: Callable[[Any], Any], batches: Iterable[Any]) -> Iterator[Array]:
+    """Run a network on batches and give its answers in their order, as float32 arrays."""
+    with ThreadPoolExecutor(_STREAMS) as pool:
+        under_way: deque[Future[Array]] = deque()
+        for images in batches:
+            under_way.append(pool.submit(lambda given: np.asarray(forward(given), np.float32), images))
+            if len(under_way) > _STREAMS:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +169,17 @@ class BackboneFeatures:
 
     def _compute(self, member: Backbone, policy: Policy, view: int, rows: Sequence[int]) -> Iterator[Array]:
         forward = self._built(member).forward
-        reader = ImageReader([self._paths[row] for row in rows], member.size, self._resize, batch_size=BATCH_SIZE)
-        done = 0
-        for images in _decoded(reader):
-            keys = [self._keys[row] for row in rows[done : done + len(images)]]
-            done += len(images)
-            seen = policy.view(images, view, keys) if view else images
-            yield np.asarray(forward(seen), np.float32)
+        paths = [self._paths[row] for row in rows]
+        reader = ImageReader(paths, member.size, self._resize, batch_size=batch_size())
+
+        def seen() -> Iterator[Any]:
+            done = 0
+            for images in _decoded(reader):
+                keys = [self._keys[row] for row in rows[done : done + len(images)]]
+                done += len(images)
+                yield policy.view(images, view, keys) if view else images
+
+        yield from streamed(forward, seen())
 
 
 def _decoded(reader: ImageReader) -> Iterator[npt.NDArray[np.uint8]]:
@@ -195,8 +226,7 @@ def picture_features(
 
         def compute(rows: Sequence[int], member: Backbone = member) -> Iterator[Array]:
             forward = traced(member.build())
-            for images in pictures(rows, member.size):
-                yield np.asarray(forward(images), np.float32)
+            yield from streamed(forward, pictures(rows, member.size))
 
         dim = store.known_dim(space) or int(member.build().output_shape[-1])
         table = store.get(space, keys, compute, dim, f"{member.name}, {source}")

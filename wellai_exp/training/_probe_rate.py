@@ -19,7 +19,7 @@ from wellai_exp.data import FeatureStore, ImageReader
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.models import Backbone, LinearHead, Scaler
 from wellai_exp.seeding import generator
-from wellai_exp.training._features import BATCH_SIZE, BackboneFeatures, traced
+from wellai_exp.training._features import BackboneFeatures, batch_size, traced
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, solve
 
@@ -92,7 +92,7 @@ def measure_extraction(shared: Shared, backbone: Backbone, resize: str, *, round
     manifest, member = shared.manifest, backbone.members[0]
     rows = np.arange(len(manifest.frame), dtype=np.int64)
     forward = traced(member.build())
-    held = list(islice(ImageReader(manifest.files(rows), member.size, resize, batch_size=BATCH_SIZE), _HELD))
+    held = list(islice(ImageReader(manifest.files(rows), member.size, resize, batch_size=batch_size()), _HELD))
 
     def bare() -> None:
         for images in _as_many(held, len(rows)):
@@ -107,7 +107,7 @@ def measure_extraction(shared: Shared, backbone: Backbone, resize: str, *, round
     timed = [(_seconds(bare), _seconds(extract)) for _ in range(rounds)]
     decoding = {}
     for threads in sorted({1, os.cpu_count() or 1}):
-        reader = ImageReader(manifest.files(rows), member.size, resize, batch_size=BATCH_SIZE, threads=threads)
+        reader = ImageReader(manifest.files(rows), member.size, resize, batch_size=batch_size(), threads=threads)
         decoding[threads] = len(rows) / _seconds(partial(_drain, reader))
     return ExtractionRates(
         len(rows) / median(first for first, _ in timed),
