@@ -25,6 +25,7 @@ from wellai_exp.models import (
 from wellai_exp.models._blocks import FIXED, blocks, set_trainable
 from wellai_exp.models._move_net import KEY_POINTS, Heads, pose_features
 from wellai_exp.models._tflite_graph import TFLiteGraph, UnknownGraphError
+from wellai_exp.tracking._archive import check_archive
 
 CELLS = 48
 LIGHTNING = "weights/movenet_single_pose_lightning_ptq.tflite"
@@ -221,6 +222,7 @@ def test_key_points_beside_a_picture_s_features(assets: Path, photographs: np.nd
     assert features.shape == (len(photographs), 173) and np.isfinite(features).all()
     # What leaves this house is plain Keras, which is read back without any class of ours.
     model.save(tmp_path / "pose.keras")
+    check_archive(tmp_path / "pose.keras")
     again = keras.saving.load_model(tmp_path / "pose.keras", safe_mode=True)
     np.testing.assert_allclose(np.asarray(again(photographs.astype(np.float32))), features, atol=1e-4)
     beside = Fusion((pose, pose.at_size(224))).build()
