@@ -120,6 +120,24 @@ def test_key_points_are_found_where_the_maps_have_them() -> None:
     np.testing.assert_allclose(found[0] * CELLS, places[0], atol=0.05)
 
 
+def test_key_points_can_be_written_as_tflite() -> None:
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    places = np.random.default_rng(5).uniform(2, CELLS - 2, (KEY_POINTS, 2)).astype(np.float32)
+    maps = heads_of_one_person(places, (20, 25))
+    model = key_points_model()
+    interpreter = Interpreter(model_content=tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    run = interpreter.get_signature_runner()
+    by_shape = {tuple(each["shape"][1:]): name for name, each in run.get_input_details().items()}
+    # Reach and offset have one shape, and only their order tells them apart.
+    names = sorted(run.get_input_details())
+    assert len(by_shape) == 3 and len(names) == 4
+    given = dict(zip(names, maps, strict=True))
+    answers = {tuple(each.shape): each for each in run(**given).values()}
+    np.testing.assert_allclose(answers[(1, KEY_POINTS, 2)][0] * CELLS, places, atol=0.05)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.floats(0.3, 3.0), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.integers(0, 2**16))
 def test_a_body_is_the_same_wherever_it_stands_and_however_large(

@@ -199,34 +199,40 @@ class Heads:
         """Give places, down and right in image sides, (n, 17, 2), and confidences, (n, 17)."""
         from keras import layers, ops
 
-        def by_cell(cells: Any, *channels: int) -> Any:
-            return layers.Reshape((_CELLS * _CELLS, *channels), dtype="float32")(cells)
+        heat, centre, reach, offset = (
+            ops.cast(each, "float32") for each in (self.heat, self.centre, self.reach, self.offset)
+        )
+        here = _shares(ops.add(ops.log_sigmoid(centre), np.log(self.middle[None] + _TINY)))
+        expected = [_mean(here, ops.add(reach[..., axis::2], _GRID[axis])) for axis in (0, 1)]
+        away = [ops.square(ops.subtract(mean, grid)) for mean, grid in zip(expected, _GRID, strict=True)]
+        near = ops.log(ops.sqrt(away[0] + away[1] + _TINY) + _NEAR)
+        chosen = _shares(ops.log_sigmoid(heat) - near)
+        places = [_mean(chosen, ops.add(offset[..., axis::2], _GRID[axis])) for axis in (0, 1)]
+        down, right, sure = (
+            layers.Reshape((KEY_POINTS, 1))(each) for each in (*places, _mean(chosen, ops.sigmoid(heat)))
+        )
+        return layers.Concatenate()([down, right]) / float(_CELLS), layers.Flatten()(sure)
 
-        heat, reach, offset = by_cell(self.heat, 17), by_cell(self.reach, 17, 2), by_cell(self.offset, 17, 2)
-        likely = ops.log_sigmoid(by_cell(self.centre, 1))
-        here = _sharp(ops.add(likely, np.log(self.middle.reshape(1, -1, 1) + _TINY)))
-        expected = _mean(here, ops.add(reach, _GRID[None, :, None]))
-        away = ops.sum(ops.square(ops.subtract(ops.expand_dims(expected, 1), _GRID[None, :, None])), axis=-1)
-        chosen = _sharp(ops.log_sigmoid(heat) - ops.log(ops.sqrt(away + _TINY) + _NEAR))
-        places = _mean(chosen, ops.add(offset, _GRID[None, :, None]))
-        return places / float(_CELLS), ops.sum(chosen * ops.sigmoid(heat), axis=1)
+
+# Each cell's place from the top, and from the left: (1, 48, 48, 1). Maps stay as they are, height and width before the
+# channels: converters to other formats lose their way in reshaped and transposed ones.
+_GRID = np.mgrid[:_CELLS, :_CELLS].astype(np.float32)[:, None, :, :, None]
 
 
-_GRID = np.stack(np.divmod(np.arange(_CELLS * _CELLS), _CELLS), axis=1).astype(np.float32)
-
-
-def _sharp(scores: Any) -> Any:
-    """Give the share of each cell, from log scores (n, cells, k): close to the highest one, yet smooth."""
+def _shares(scores: Any) -> Any:
+    """Give the share of each cell, from log scores (n, 48, 48, k): close to the highest one's, yet smooth."""
     from keras import ops
 
-    return ops.softmax(scores * _SHARPNESS, axis=1)
+    lower = scores - ops.max(scores, axis=(1, 2), keepdims=True)
+    weights = ops.exp(lower * _SHARPNESS)
+    return weights / ops.sum(weights, axis=(1, 2), keepdims=True)
 
 
-def _mean(shares: Any, places: Any) -> Any:
-    """Give the mean place (n, k, 2) by shares of the cells (n, cells, k or 1) of places (n, cells, k, 2)."""
+def _mean(shares: Any, values: Any) -> Any:
+    """Give the mean (n, 1, 1, k) of values (n, 48, 48, k) by shares of the cells (n, 48, 48, k or 1)."""
     from keras import ops
 
-    return ops.sum(ops.expand_dims(shares, -1) * places, axis=1)
+    return ops.sum(shares * values, axis=(1, 2), keepdims=True)
 
 
 def pose_features(places: Any, confidence: Any) -> Any:
