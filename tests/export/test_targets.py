@@ -293,3 +293,22 @@ def test_settings_that_cannot_be_are_refused(make: Any, said: str) -> None:
     with pytest.raises(SettingError) as caught:
         make()
     assert str(caught.value).startswith(said)
+
+
+def test_a_network_that_fails_on_an_image_is_a_sentence(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    image = keras.Input((SIZE, SIZE, 3), batch_size=1)
+    light = keras.layers.GlobalAveragePooling2D()(image)
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(image, light / light[:, :1]))
+    bright = np.random.default_rng(0).integers(0, 256, (16, 1, SIZE, SIZE, 3)).astype(np.float32)
+    bright[:, :, 0, 0], bright[:, :, 0, 1] = 0.0, 255.0
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([each] for each in bright)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    path = tmp_path / "quotient.tflite"
+    path.write_bytes(converter.convert())
+    with LiteRT().open(path, SIZE) as opened, pytest.raises(TrialFailed, match=r"quotient\.tflite gave no answer"):
+        opened.classify(np.zeros((1, SIZE, SIZE, 3), np.uint8))

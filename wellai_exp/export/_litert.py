@@ -39,7 +39,12 @@ class LiteRT(Runtime):
 
         def classify(frame: Array) -> Array:
             interpreter.set_tensor(source["index"], np.rint(frame).astype(np.uint8) if whole else frame)
-            interpreter.invoke()
+            try:
+                interpreter.invoke()
+            except RuntimeError as error:
+                # Its kernels check their numbers, e.g. that nothing is divided by what eight bits have made zero.
+                reason = " ".join(str(error).split()).rstrip(".")
+                raise TrialFailed(f"{path.name} gave no answer to an image ({reason})") from error
             found: Array = interpreter.get_tensor(output["index"])
             return found
 
