@@ -6,10 +6,9 @@ import tempfile
 from typing import Any
 
 import autokeras
-import keras
 import keras_tuner
 from common import Contest
-from networks import BATCH, EPOCHS, Offering, one_vs_rest_auc_pr
+from networks import Offering, fit_arguments, one_vs_rest_auc_pr
 
 
 class Head(autokeras.ClassificationHead):  # type: ignore[misc]
@@ -24,7 +23,7 @@ class Head(autokeras.ClassificationHead):  # type: ignore[misc]
 def main() -> None:
     """Search until stopped."""
     contest = Contest()
-    train, validation, test = (contest.read(part) for part in ("train", "validation", "test"))
+    arguments, test = fit_arguments(contest), contest.read("test")
 
     image = autokeras.ImageInput()
     seen = autokeras.ImageAugmentation(vertical_flip=False)(autokeras.Normalization()(image))
@@ -37,17 +36,11 @@ def main() -> None:
         max_trials=10_000,
         objective=keras_tuner.Objective("val_auc_pr", "max"),
         directory=tempfile.mkdtemp(),
-        seed=contest.seed,
+        seed=contest.seed + 1,  # KerasTuner takes 0 for none
     )
-    targets = [keras.utils.to_categorical(part.labels, contest.n_classes) for part in (train, validation)]
     search.fit(
-        train.images,
-        targets[0],
-        validation_data=(validation.images, targets[1]),
-        epochs=EPOCHS,
-        batch_size=BATCH,
+        **arguments,
         callbacks=[Offering(contest, test)],
-        verbose=0,
     )
 
 

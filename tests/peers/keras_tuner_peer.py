@@ -8,14 +8,13 @@ from typing import Any
 import keras
 import keras_tuner
 from common import Contest
-from networks import BACKBONES, BATCH, EPOCHS, Offering, classifier, one_vs_rest_auc_pr
+from networks import BACKBONES, EPOCHS, Offering, classifier, compile_for, fit_arguments
 
 
 def main() -> None:
     """Search until stopped."""
     contest = Contest()
-    train, validation, test = (contest.read(part) for part in ("train", "validation", "test"))
-    targets = [keras.utils.to_categorical(part.labels, contest.n_classes) for part in (train, validation)]
+    arguments, test = fit_arguments(contest), contest.read("test")
 
     def build(choose: Any) -> Any:
         model = classifier(
@@ -23,14 +22,12 @@ def main() -> None:
         )
         rate = choose.Float("learning_rate", 1e-4, 1e-2, sampling="log")
         smoothing = choose.Choice("label_smoothing", [0.0, 0.1])
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
-        metrics = [one_vs_rest_auc_pr(contest.n_classes)]
-        # XLA, which Keras would take, is several times slower than oneDNN for such networks on a CPU.
-        model.compile(keras.optimizers.Adam(rate), loss, metrics=metrics, jit_compile=False)
+        compile_for(model, contest.n_classes, rate, smoothing)
         return model
 
     objective = keras_tuner.Objective("val_auc_pr", "max")
-    shared: dict[str, Any] = {"objective": objective, "seed": contest.seed, "directory": tempfile.mkdtemp()}
+    # It takes a seed of 0 for none.
+    shared: dict[str, Any] = {"objective": objective, "seed": contest.seed + 1, "directory": tempfile.mkdtemp()}
     tuner = (
         keras_tuner.Hyperband(build, max_epochs=EPOCHS, hyperband_iterations=100, **shared)
         if contest.kind == "hyperband"
@@ -38,13 +35,8 @@ def main() -> None:
     )
     stop = keras.callbacks.EarlyStopping("val_auc_pr", mode="max", patience=2)
     tuner.search(
-        train.images,
-        targets[0],
-        validation_data=(validation.images, targets[1]),
-        epochs=EPOCHS,
-        batch_size=BATCH,
+        **arguments,
         callbacks=[stop, Offering(contest, test)],
-        verbose=0,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 from common import SIZE, Contest, Split
@@ -43,6 +44,28 @@ def classifier(name: str, n_classes: int, dropout: float, trainable_layers: int)
 def one_vs_rest_auc_pr(n_classes: int) -> keras.metrics.Metric:
     """Give Keras' metric of what all contestants are judged by."""
     return keras.metrics.AUC(curve="PR", multi_label=True, num_labels=n_classes, name="auc_pr")
+
+
+def compile_for(model: keras.Model, n_classes: int, learning_rate: float, label_smoothing: float) -> None:
+    """Compile a classifier with Adam."""
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
+    metrics = [one_vs_rest_auc_pr(n_classes)]
+    # XLA, which Keras would take, is several times slower than oneDNN for such networks on a CPU.
+    model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=metrics, jit_compile=False)
+
+
+def fit_arguments(contest: Contest) -> dict[str, Any]:
+    """Read the photographs and give what every peer's training is called with."""
+    train, validation = (contest.read(part) for part in ("train", "validation"))
+    targets = [keras.utils.to_categorical(part.labels, contest.n_classes) for part in (train, validation)]
+    return {
+        "x": train.images,
+        "y": targets[0],
+        "validation_data": (validation.images, targets[1]),
+        "epochs": EPOCHS,
+        "batch_size": BATCH,
+        "verbose": 0,
+    }
 
 
 class Offering(keras.callbacks.Callback):  # type: ignore[misc]

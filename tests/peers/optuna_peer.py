@@ -9,7 +9,7 @@ import keras
 import mlflow
 import optuna
 from common import Contest, Split
-from networks import BACKBONES, BATCH, EPOCHS, Offering, classifier, one_vs_rest_auc_pr
+from networks import BACKBONES, Offering, classifier, compile_for, fit_arguments
 
 
 class Reporting(Offering):
@@ -35,8 +35,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     mlflow.set_experiment("peer")
-    train, validation, test = (contest.read(part) for part in ("train", "validation", "test"))
-    targets = [keras.utils.to_categorical(part.labels, contest.n_classes) for part in (train, validation)]
+    arguments, test = fit_arguments(contest), contest.read("test")
 
     def objective(trial: optuna.Trial) -> float:
         name = trial.suggest_categorical("backbone", list(BACKBONES))
@@ -44,21 +43,13 @@ def main() -> None:
         model = classifier(name, contest.n_classes, trial.suggest_float("dropout", 0.0, 0.5), unfrozen)
         # Weights that are to be kept in large part bear smaller rates.
         rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True) * (0.1 if unfrozen else 1.0)
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=trial.suggest_categorical("smoothing", [0.0, 0.1]))
-        metrics = [one_vs_rest_auc_pr(contest.n_classes)]
-        # XLA, which Keras would take, is several times slower than oneDNN for such networks on a CPU.
-        model.compile(keras.optimizers.Adam(rate), loss, metrics=metrics, jit_compile=False)
+        compile_for(model, contest.n_classes, rate, trial.suggest_categorical("smoothing", [0.0, 0.1]))
         stop = keras.callbacks.EarlyStopping("val_auc_pr", mode="max", patience=2)
         with mlflow.start_run(run_name=f"trial {trial.number}"):
             mlflow.log_params(trial.params)
             history = model.fit(
-                train.images,
-                targets[0],
-                validation_data=(validation.images, targets[1]),
-                epochs=EPOCHS,
-                batch_size=BATCH,
+                **arguments,
                 callbacks=[stop, Reporting(contest, test, trial)],
-                verbose=0,
             )
         return float(max(history.history["val_auc_pr"]))
 

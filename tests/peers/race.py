@@ -116,7 +116,8 @@ def limited(words: list[str], folder: Path, seconds: float) -> None:
 def ours(folder: Path, seconds: float, seed: int) -> Curve:
     """Sweep, then ask MLflow what was known when; what a probe's trial is worth in a model is fitted afterwards."""
     began = time.time()
-    limited([*WELLAI, "sweep", "experiment=yoga62_minutes", f"seed={seed}"], folder, seconds)
+    # The split would follow the seed, and peers have that of seed 0.
+    limited([*WELLAI, "sweep", "experiment=yoga62_minutes", f"seed={seed}", "split.seed=0"], folder, seconds)
     curve: Curve = []
     best: dict[str, float] = {}
     for run_ in ended_runs(folder):

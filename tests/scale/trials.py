@@ -1,8 +1,8 @@
 """What a trial costs when hundreds lie behind it: one sweep of many trials on a small folder of drawn pictures.
 
 ``python tests/scale/trials.py OUT [--trials 1000] [--search tpe]`` wants the weights that ``WELLAI_ASSETS`` names. It
-prints the median seconds from one trial's end to the next, a tenth of the trials at a time, and how long the finished
-sweep takes to read its study and show its leaderboard again.
+prints the median seconds from one trial's end to the next, a tenth of the trials at a time, and how long reading the
+leaderboard that the sweep logged takes.
 """
 
 from __future__ import annotations
