@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.errors import DataError, SettingError
+from wellai_exp.runtime import cores
 
 Image = npt.NDArray[np.uint8]
 Resize = Literal["stretch", "crop", "pad"]
@@ -197,7 +198,7 @@ class ImageReader:
         threads: int | None = None,
         ahead: int = 2,
     ) -> None:
-        threads = _cores() if threads is None else threads
+        threads = cores() if threads is None else threads
         for setting, value in (("batch_size", batch_size), ("threads", threads), ("ahead", ahead)):
             if value < 1:
                 raise SettingError(setting, value, "at least 1 is needed", f"set {setting}=1 or more")
@@ -239,10 +240,6 @@ def _finished(batch: Image, futures: list[Future[None]]) -> Image:
     for future in futures:
         future.result()
     return batch
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _header(data: bytes, name: str) -> tuple[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from wellai_exp.augmentation import Policy
 from wellai_exp.data import FeatureStore, ImageReader, Manifest
 from wellai_exp.ledger import spent
 from wellai_exp.models import Backbone
+from wellai_exp.runtime import cores
 
 Array = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -51,7 +51,7 @@ def batch_size() -> int:
 
     if tf.config.list_physical_devices("GPU"):
         return _ON_A_GPU
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
     return _IMAGES_A_THREAD * min(threads, 16)
 
 
