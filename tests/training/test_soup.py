@@ -32,7 +32,7 @@ def test_a_soup_holds_the_mean_of_its_members_weights(make_shared: Callable[[], 
     assert moved > 1e-4, "three seeds must not train the same network"
     np.testing.assert_allclose(soup.head.kernel, np.mean([m.head.kernel for m in members], axis=0), atol=1e-6)
     images = shared.pixels(32, "stretch").gather(shared.manifest.test).astype(np.float32)
-    np.testing.assert_allclose(np.asarray(soup.model()(images, training=False)), soup.probabilities, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(soup.model()(images, training=False)), soup.probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize("regime", [SHORT, Decoupled(epochs=2, batch_size=16)], ids=lambda regime: regime.name)

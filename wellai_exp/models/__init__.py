@@ -3,6 +3,7 @@
 from wellai_exp.models._application import Application
 from wellai_exp.models._backbone import Backbone
 from wellai_exp.models._blocks import blocks, set_trainable
+from wellai_exp.models._folding import folded
 from wellai_exp.models._fusion import Fusion
 from wellai_exp.models._grad_cam import grad_cam
 from wellai_exp.models._heads import CosineHead, FittedHead, Head, LinearHead, MLPHead, Scaler, assemble
@@ -27,6 +28,7 @@ __all__ = [
     "SmallConvNet",
     "assemble",
     "blocks",
+    "folded",
     "grad_cam",
     "set_trainable",
 ]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wellai_exp.augmentation import Policy
 from wellai_exp.data import FeatureStore, ImageReader, Manifest
 from wellai_exp.ledger import spent
-from wellai_exp.models import Backbone
+from wellai_exp.models import Backbone, folded
 from wellai_exp.runtime import cores
 
 Array = npt.NDArray[np.float32]
@@ -30,7 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 def traced(model: Any) -> Callable[[Any], Any]:
-    """Give a model's inference as one traced function of uint8 images; ``model.predict`` costs more a batch.
+    """Give a model's inference as `one_function`, with its weights as they are now and batch normalisation folded."""
+    return one_function(folded(model, fixed=True))
+
+
+def one_function(model: Any) -> Callable[[Any], Any]:
+    """Give a model as one traced function of uint8 images; ``model.predict`` costs more a batch.
 
     One signature for any number of images, so that a short last batch is not traced again; never XLA, which is several
     times slower than oneDNN for such networks on a CPU.

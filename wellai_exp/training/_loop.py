@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 VALUE = "auc_pr_macro"
 STEPS_BETWEEN_LOOKS = 10
 # Enters every key: raise it when the same settings begin to train otherwise.
-REVISION = 2
+REVISION = 3
 WEIGHTS = "trunk.weights.h5"
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from wellai_exp.errors import SettingError
 from wellai_exp.imbalance import Strategy
-from wellai_exp.models import Backbone, FittedHead, Head, Scaler, set_trainable
+from wellai_exp.models import Backbone, FittedHead, Head, Scaler, folded, set_trainable
 from wellai_exp.training._optimizers import Optimizer, averaged, restore, state
 
 Array = npt.NDArray[np.float32]
@@ -87,11 +87,15 @@ class Teacher:
                 digest.update(np.ascontiguousarray(weight.numpy()).tobytes())
         return digest.hexdigest()
 
+    @cached_property
+    def _quick(self) -> tuple[Any, ...]:
+        return tuple(map(folded, self.models))
+
     def loss(self, images: Any, logits: Any) -> Any:
         """Give T² times the cross-entropy against the softened teacher, [N]; its gradient is that of the divergence."""
         from keras import ops
 
-        probabilities = sum(model(images, training=False) for model in self.models) / len(self.models)
+        probabilities = sum(model(images, training=False) for model in self._quick) / len(self._quick)
         soft = ops.softmax(ops.log(probabilities + 1e-8) / self.temperature, axis=-1)
         student = ops.log_softmax(logits / self.temperature, axis=-1)
         return -(self.temperature**2) * ops.sum(soft * student, axis=-1)
@@ -128,6 +132,7 @@ class Network:
         self.dim = dim = int(self.trunk.output_shape[-1])
         self._first = [variable.numpy() for variable in self.trunk.variables]
         learning = set_trainable(self.trunk, recipe.unfrozen, recipe.freeze_batch_norm)
+        self._quick = folded(self.trunk, learning=True)
         initial = [weight[0] for weight in recipe.head.initial(1, dim, n_classes, seed)]
         self._head = [keras.Variable(weight) for weight in initial]
         self._scale = [keras.Variable(np.full(dim, fill, np.float32), trainable=False) for fill in (0.0, 1.0)]
@@ -248,7 +253,7 @@ class Network:
         from keras import ops
 
         recipe = self.recipe
-        logits = self._logits(self.trunk(images, training=True), seed)
+        logits = self._logits(self._quick(images, training=True), seed)
         losses = recipe.strategy.loss(logits, targets, prior, recipe.label_smoothing)
         losses = losses + recipe.head.extra_loss(logits, targets)
         if self._teacher is not None:
@@ -278,9 +283,10 @@ class Network:
         import tensorflow as tf
 
         signature = [tf.TensorSpec((None, self.size, self.size, 3), tf.uint8)]
+        quick = folded(self.trunk)
 
         def features(images: Any) -> Any:
-            return tf.cast(self.trunk(tf.cast(images, tf.float32), training=False), tf.float32)
+            return tf.cast(quick(tf.cast(images, tf.float32), training=False), tf.float32)
 
         return tf.function(features, input_signature=signature, jit_compile=False)
 

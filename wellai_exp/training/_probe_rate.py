@@ -19,7 +19,7 @@ from wellai_exp.data import FeatureStore, ImageReader
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.models import Backbone, LinearHead, Scaler
 from wellai_exp.seeding import generator
-from wellai_exp.training._features import BackboneFeatures, batch_size, traced
+from wellai_exp.training._features import BackboneFeatures, batch_size, one_function
 from wellai_exp.training._shared import Shared
 from wellai_exp.training._solver import FoldData, solve
 
@@ -34,7 +34,7 @@ class ExtractionRates:
     Parameters
     ----------
     forward : float
-        Of the bare network on batches in memory; median of the rounds.
+        Of the bare network, as Keras builds it, on batches in memory; median of the rounds.
     extraction : float
         From files to features in the store, decoding and writing included; median of the rounds.
     share : float
@@ -91,7 +91,7 @@ def measure_extraction(shared: Shared, backbone: Backbone, resize: str, *, round
     """
     manifest, member = shared.manifest, backbone.members[0]
     rows = np.arange(len(manifest.frame), dtype=np.int64)
-    forward = traced(member.build())
+    forward = one_function(member.build())
     held = list(islice(ImageReader(manifest.files(rows), member.size, resize, batch_size=batch_size()), _HELD))
 
     def bare() -> None:
