@@ -187,3 +187,10 @@ def test_import_needs_no_heavy_library() -> None:
 
 def test_figures_are_written_as_png() -> None:
     assert png_of(room.confusion_figure(generated(("a", "b")))).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, room.reliability_figure], ids=lambda draw: draw.__name__)
+def test_a_figure_of_one_evaluation_is_drawn_once(draw: Callable[[Evaluation], Any]) -> None:
+    one, other = generated(("a", "b")), generated(("a", "b"))
+    assert draw(one) is draw(one)
+    assert draw(one) is not draw(other)

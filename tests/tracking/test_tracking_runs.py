@@ -111,6 +111,16 @@ def test_values_that_are_not_finite_are_named_in_a_tag(tracker: Tracker) -> None
     assert record.tags["nonfinite_metrics"] == "loss=nan (step 2), gap=-inf (step 2)"
 
 
+def test_several_steps_are_written_in_one_call(tracker: Tracker) -> None:
+    with tracker.run("one") as run:
+        run.log_steps({0: {"recall.Child's": 0.5, "loss": math.nan}, 1: {"recall.Child's": 0.75}, 4: {}})
+    record = tracker.get(run.id)
+    history = tracker.tracking.client().get_metric_history(run.id, "recall.Child_s")
+    assert [(point.step, point.value) for point in history] == [(0, 0.5), (1, 0.75)]
+    assert record.metrics == {"recall.Child_s": 0.75}
+    assert record.tags["nonfinite_metrics"] == "loss=nan (step 0)"
+
+
 @given(st.text())
 def test_any_text_becomes_a_name_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import (
@@ -161,6 +171,13 @@ def test_artifacts_come_back_as_they_were(tracker: Tracker, tmp_path: Path) -> N
     assert _artifact(tracker, run.id, "files/some.bin") == b"\0\1"
     listed = tracker.tracking.client().list_artifacts(run.id)
     assert {item.path for item in listed} >= {"notes", "config.yaml", "tables", "figures"}
+
+
+def test_a_figure_of_another_format_is_refused(tracker: Tracker) -> None:
+    from matplotlib.figure import Figure
+
+    with tracker.run("one") as run, pytest.raises(WellaiError, match=r"'curve\.svg' needs a name that ends with \.png"):
+        run.log_figure(Figure(), "curve.svg")
 
 
 def _pr_table(rows: int) -> pd.DataFrame:

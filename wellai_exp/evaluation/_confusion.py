@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from wellai_exp.evaluation._style import INK, PALE, canvas, printable, text_inches
+from wellai_exp.evaluation._style import INK, PALE, canvas, drawn_once, printable, text_inches
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ _ALL_NUMBERS = 30
 _WORTH_READING = 0.1
 
 
+@drawn_once
 def confusion_figure(evaluation: Evaluation) -> Figure:
     """Draw the confusion matrix, each row in percent of the true class's rows.
 

@@ -19,6 +19,7 @@ from wellai_exp.evaluation._style import (
     SKY,
     VERMILION,
     canvas,
+    drawn_once,
     printable,
 )
 
@@ -34,6 +35,7 @@ _BEST = (BLUE, SKY, GREEN)
 _WORST = (VERMILION, ORANGE, PURPLE)
 
 
+@drawn_once
 def pr_curves_figure(evaluation: Evaluation) -> Figure:
     """Draw the one-vs-rest precision-recall curve of every class and their micro average.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wellai_exp.evaluation._style import BLUE, GREY, INK, canvas, grid_along, printable
+from wellai_exp.evaluation._style import BLUE, GREY, INK, canvas, drawn_once, grid_along, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wellai_exp.evaluation._evaluation import Evaluation
 
 
+@drawn_once
 def per_class_figure(evaluation: Evaluation) -> Figure:
     """Draw each class's AUC-PR as a bar, best on top, and its rows (support) beside it.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wellai_exp import metrics
-from wellai_exp.evaluation._style import BLUE, GREY, canvas, grid_along
+from wellai_exp.evaluation._style import BLUE, GREY, canvas, drawn_once, grid_along
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wellai_exp.evaluation._evaluation import Evaluation
 
 
+@drawn_once
 def reliability_figure(evaluation: Evaluation) -> Figure:
     """Draw the reliability diagram (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
 

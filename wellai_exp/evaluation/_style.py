@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from wellai_exp.evaluation._evaluation import Evaluation
 
 # Okabe and Ito's colours, told apart by people with any common colour vision deficiency (Wong, Nature Methods 2011).
 BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7"
@@ -38,6 +42,19 @@ _FALLBACK_FONTS = (
     "Arial Unicode MS",
     "Unifont",
 )
+
+
+def drawn_once(draw: Callable[[Evaluation], Figure]) -> Callable[[Evaluation], Figure]:
+    """Let a figure of an evaluation be drawn once: the run keeps it, and its report shows it."""
+    drawn: WeakKeyDictionary[Evaluation, Figure] = WeakKeyDictionary()
+
+    @wraps(draw)
+    def figure_of(evaluation: Evaluation) -> Figure:
+        if evaluation not in drawn:
+            drawn[evaluation] = draw(evaluation)
+        return drawn[evaluation]
+
+    return figure_of
 
 
 @contextmanager

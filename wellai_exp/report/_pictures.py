@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, TypeAlias
 
 from wellai_exp.errors import DataError
+from wellai_exp.rendering import jpeg, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     """A matplotlib figure, or the content of a PNG, JPEG or WebP file."""
 
 _MARKS = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-_JPEG_QUALITY = 88
 
 
 def data_uri(image: Image, *, photograph: bool = False) -> str:
@@ -35,12 +35,7 @@ def data_uri(image: Image, *, photograph: bool = False) -> str:
     """
     if isinstance(image, bytes):
         return _address(image, _media_type(image))
-    buffer = io.BytesIO()
-    if photograph:
-        image.savefig(buffer, format="jpeg", pil_kwargs={"quality": _JPEG_QUALITY, "optimize": True})
-        return _address(buffer.getvalue(), "image/jpeg")
-    image.savefig(buffer, format="png")
-    return _address(buffer.getvalue(), "image/png")
+    return _address(jpeg(image), "image/jpeg") if photograph else _address(png(image), "image/png")
 
 
 def pixels_of(uri: str) -> tuple[int, int]:

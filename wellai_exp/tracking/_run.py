@@ -15,6 +15,7 @@ import pandas as pd
 from wellai_exp.errors import WellaiError
 from wellai_exp.ledger import spent
 from wellai_exp.masking import masked, without_known
+from wellai_exp.rendering import png
 from wellai_exp.tracking._entries import now
 from wellai_exp.tracking._failures import told
 from wellai_exp.tracking._names import cut, legal_digest, legal_keys, legal_params, legal_path, legal_tags
@@ -31,17 +32,22 @@ _NOT_IN_TABLES = frozenset("\"',:[]{}")
 
 
 def points_and_tags(
-    metrics: Mapping[str, float], step: int
+    steps: Mapping[int, Mapping[str, float]],
 ) -> tuple[list[tuple[str, float, int, int]], dict[str, str]]:
     """Make points (key, value, milliseconds, step) of the finite values, and a tag that names the others.
 
     MLflow's SQL store turns an infinity into 1.8e308, which would lead any sorted table.
     """
     at = now()
-    keys = legal_keys(metrics)
-    numbers = {keys[name]: float(value) for name, value in metrics.items()}
-    finite = [(key, value, at, step) for key, value in numbers.items() if math.isfinite(value)]
-    bad = [f"{key}={value} (step {step})" for key, value in numbers.items() if not math.isfinite(value)]
+    finite: list[tuple[str, float, int, int]] = []
+    bad: list[str] = []
+    for step, metrics in steps.items():
+        keys = legal_keys(metrics)
+        for key, value in ((keys[name], float(value)) for name, value in metrics.items()):
+            if math.isfinite(value):
+                finite.append((key, value, at, step))
+            else:
+                bad.append(f"{key}={value} (step {step})")
     return finite, {NONFINITE_TAG: cut(", ".join(bad), 8_000)} if bad else {}
 
 
@@ -86,7 +92,17 @@ class Run:
         step : int
             Epoch or iteration.
         """
-        finite, tags = points_and_tags(metrics, step)
+        self.log_steps({step: metrics})
+
+    def log_steps(self, steps: Mapping[int, Mapping[str, float]]) -> None:
+        """Log the metrics of several steps in one call, as `log_metrics` does those of one.
+
+        Parameters
+        ----------
+        steps : mapping of int to mapping of str to float
+            Epoch, iteration or fold -> its metrics.
+        """
+        finite, tags = points_and_tags(steps)
         if finite:
             self._write("metrics", {"points": finite})
         if tags:
@@ -155,8 +171,10 @@ class Run:
         self._write("table", {"path": path})
 
     def log_figure(self, figure: Figure, path: str) -> None:
-        """Log a Matplotlib figure; its format follows the suffix (``.png``, ``.svg``). The figure stays open."""
-        self._artifact(path, spent("plot")(lambda target: figure.savefig(target, dpi=120, bbox_inches="tight")))
+        """Log a Matplotlib figure as PNG; `path` ends with ``.png``. The figure stays open."""
+        if not path.endswith(".png"):
+            raise WellaiError(f"The figure {path!r} needs a name that ends with .png.")
+        self._artifact(path, spent("plot")(lambda target: target.write_bytes(png(figure))))
 
     def log_file(self, file: Path, folder: str = "") -> None:
         """Copy `file` into the run's artifacts, below `folder`."""

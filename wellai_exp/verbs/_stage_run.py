@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -180,10 +181,6 @@ class StageRun:
         """Give the option of a group that counts as doing nothing."""
         return str(self.search.baseline.get(group, self.composer.chosen(())[group]))
 
-    def worth(self, group: str) -> pd.DataFrame:
-        """Give what each option of a group was worth."""
-        return worth_table(self.trials(), group=group, baseline=self.baseline_of(group))
-
     def summary(self) -> dict[str, object]:
         """Give one line of what the stage came to: the best of each that may win is what decides between them."""
         table = self.study.trials()
@@ -222,48 +219,62 @@ class StageRun:
         # A pruned trial has no value, but a place in the history: where it was stopped.
         reached = table.assign(value=table["value"].fillna(table["last"]))[list(trials.columns)]
         parent.log_figure(history_figure(reached, objective=self.label), f"{self.where}/history.png")
-        importances = self.study.importances()
-        if importances:
-            parent.log_figure(importance_figure(importances), f"{self.where}/importances.png")
+        if self._importances:
+            parent.log_figure(importance_figure(self._importances), f"{self.where}/importances.png")
         curves = self.study.curves()
         if len(curves):
             parent.log_table(curves, f"{self.where}/learning_curves.csv")
             figure = learning_curves_figure(curves, objective=self.label, best=self._best)
             parent.log_figure(figure, f"{self.where}/learning_curves.png")
-        for name, figure in self._trade_offs(table).items():
+        for name, figure in self._trade_offs.items():
             parent.log_figure(figure, f"{self.where}/trade_off_{name}.png")
         if self.prior is not None:
             parent.log_table(self.prior.table, f"{self.where}/ranking.csv")
             figure = ranking_figure(self.prior.table, self.prior.score_name, keep=self.prior.keep)
             parent.log_figure(figure, f"{self.where}/ranking.png")
-        for group in self.groups:
-            worth = self.worth(group)
+        for group, worth in self.worth.items():
             parent.log_table(worth, f"{self.where}/worth_{group}.csv")
-            parent.log_figure(self._worth_figure(group, worth), f"{self.where}/worth_{group}.png")
+            parent.log_figure(self._worth_figures[group], f"{self.where}/worth_{group}.png")
 
     @spent("plot")
     def sections(self) -> list[Section]:
         """Give what a report says of it."""
-        table = self.study.trials()
-        worth = {group: self.worth(group) for group in self.groups}
         facts = SweepFacts(
             trials=self.trials(),
             objective=self.label,
-            worth=worth,
-            worth_figures={group: self._worth_figure(group, found) for group, found in worth.items()},
-            importances=self.study.importances(),
-            trade_offs={f"{self.label} against {name}": each for name, each in self._trade_offs(table).items()},
+            worth=self.worth,
+            worth_figures=self._worth_figures,
+            importances=self._importances,
+            trade_offs={f"{self.label} against {name}": each for name, each in self._trade_offs.items()},
         )
         return [
             replace(section, title=f"{self.stage.name}: {section.title}" if self.stage.name else section.title)
             for section in sweep_sections(facts)
         ]
 
-    def _worth_figure(self, group: str, worth: pd.DataFrame) -> Figure:
-        return worth_figure(worth, group, baseline=self.baseline_of(group), objective=self.label)
+    # What follows is of the finished search: its run keeps it, and the report shows it again.
 
-    def _trade_offs(self, table: pd.DataFrame) -> dict[str, Figure]:
-        """Draw the Pareto front against each further goal, with the winner and who would win without constraints."""
+    @cached_property
+    def worth(self) -> dict[str, pd.DataFrame]:
+        """What each option of each searched group was worth, by group."""
+        trials = self.trials()
+        return {group: worth_table(trials, group=group, baseline=self.baseline_of(group)) for group in self.groups}
+
+    @cached_property
+    def _worth_figures(self) -> dict[str, Figure]:
+        return {
+            group: worth_figure(found, group, baseline=self.baseline_of(group), objective=self.label)
+            for group, found in self.worth.items()
+        }
+
+    @cached_property
+    def _importances(self) -> dict[str, float]:
+        return self.study.importances()
+
+    @cached_property
+    def _trade_offs(self) -> dict[str, Figure]:
+        """The Pareto front against each further goal, with the winner and who would win without constraints."""
+        table = self.study.trials()
         others = [name for name in self.search.goals.quantities if name != self.objective]
         if not others or not (table["state"] == "COMPLETE").any():
             return {}

@@ -146,11 +146,12 @@ class TrialRunner:
 
     @staticmethod
     def _log(run: Run, result: CrossValidation, known: dict[str, float]) -> None:
-        for fold, metrics in enumerate(result.folds):
-            run.log_metrics({f"cv/{metric}": value for metric, value in metrics.items()}, step=fold)
-        run.log_metrics({f"cv/{metric}": value for metric, value in result.metrics.items()})
-        run.log_metrics({f"cost/{name}": value for name, value in known.items()})
+        folds = ({f"cv/{metric}": value for metric, value in metrics.items()} for metrics in result.folds)
+        run.log_steps(dict(enumerate(folds)))
+        whole = {f"cv/{metric}": value for metric, value in result.metrics.items()}
+        whole |= {f"cost/{name}": value for name, value in known.items()}
         if result.epochs:
-            run.log_metrics({"epochs": result.epochs})
+            whole["epochs"] = result.epochs
+        run.log_metrics(whole)
         if result.notes:
             run.log_text("\n".join(result.notes) + "\n", "notes.txt")

@@ -36,6 +36,7 @@ from wellai_exp.export import (
 )
 from wellai_exp.paths import ensure_dir
 from wellai_exp.promotion import PARITY_TAG, UNFIT_TAG, part_of
+from wellai_exp.rendering import png
 from wellai_exp.runtime import prepare_tensorflow
 from wellai_exp.tracking import ModelRef, Registry, load
 from wellai_exp.verbs._export_card import PICTURE, CardMaker, Known, export_path, licence_notes, write_notes
@@ -70,7 +71,7 @@ def run(cfg: DictConfig) -> None:
         bundle = _with_page(bundle, store)
         write_notes(folder, bundle, licence_notes(ref, str(cfg.card.licence or "")))
         picture = slimming_figure(_for_picture(bundle), _METRIC, maker.keras_score)
-        picture.savefig(folder / PICTURE, bbox_inches="tight")
+        (folder / PICTURE).write_bytes(png(picture))
         checked = max((len(each.images) for each in maker.references.values()), default=0)
         CardMaker(ref, model, known, cfg.card, seed).write(folder, bundle, checked, picture)
         sha256 = seal_bundle(bundle)

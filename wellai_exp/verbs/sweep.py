@@ -285,7 +285,7 @@ class Sweep:
         return Closing(
             stages=[each.summary() for name, each in done.items() if name],
             board=leaderboard(run.trials()),
-            worth=run.worth(STRATEGY_GROUP) if STRATEGY_GROUP in run.groups else None,
+            worth=run.worth.get(STRATEGY_GROUP),
             groups=run.groups,
             objective=run.objective,
             winner=part("test"),
