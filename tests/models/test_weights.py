@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import yaml
 
 from wellai_exp.errors import SettingError
-from wellai_exp.models import Application, Backbone, Fusion, SmallConvNet
+from wellai_exp.models import Application, Backbone, Fusion, SmallConvNet, _weights
 from wellai_exp.paths import sha256_of, shipped_dir
 
 NOTHING = Application("MobileNet", size=32, weights=None, alpha=0.25)
@@ -131,6 +132,39 @@ def test_digest_and_key_follow_the_file(saved: Path, trained: Any, tmp_path: Pat
     assert with_weights(tmp_path / "m.keras").feature_key() != with_weights(saved).feature_key()
     assert Application("MobileNet").weights_digest() == "imagenet"
     assert NOTHING.weights_digest() == SmallConvNet().weights_digest() == "none"
+
+
+def test_a_file_is_hashed_once_until_it_is_written_to(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def hash_of(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr(_weights, "sha256_of", hash_of)
+    monkeypatch.setattr(_weights, "_TICK_S", 0.0)
+    file = Path(shutil.copy(saved, tmp_path / "own.weights.h5"))
+    first = {with_weights(file).weights_digest() for _ in range(3)}
+    assert (first, len(hashed)) == ({sha256_of(file)}, 1)
+    content, state = bytearray(file.read_bytes()), file.stat()
+    content[len(content) // 2] ^= 1
+    time.sleep(0.05)
+    file.write_bytes(content)
+    # As good as unchanged, but for the time of the change itself, which nobody can set.
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert with_weights(file).weights_digest() == sha256_of(file) not in first
+
+
+def test_a_file_that_was_written_just_now_is_hashed_again(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_weights, "_TICK_S", 60.0)
+    file = Path(shutil.copy(saved, tmp_path / "own.weights.h5"))
+    with_weights(file).weights_digest()
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert with_weights(file).weights_digest() == sha256_of(file)
 
 
 def test_a_pin_lets_its_file_through_and_no_other(saved: Path, tmp_path: Path) -> None:
