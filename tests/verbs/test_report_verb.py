@@ -92,3 +92,17 @@ def test_the_card_of_its_export_comes_with_a_models_report(
     (Path("sent") / "card.html").unlink()
     assert page_of(monkeypatch, capsys, "poses/2") == "<p>page 2</p>"
     assert not (Path("sent") / "card.html").exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{"])
+def test_an_export_that_was_changed_is_told_of(
+    content: str, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crown(tracker, None, 1)
+    registry, bundle = Registry(tracker.tracking), tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "bundle.json").write_text(content)
+    registry.attach(registry.resolve("models:/poses/1"), bundle, "export", {})
+    assert "bundle.json was changed and names no model; type wellai-exp export again" in page_of(
+        monkeypatch, capsys, "poses/1"
+    )

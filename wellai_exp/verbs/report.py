@@ -103,12 +103,16 @@ def _exported(tracker: Tracker, place: _Place) -> Iterator[Path]:
     """Give the card and the picture of the model's export, where there is one: its forms, each run in its runtime."""
     part = export_path(place.part)
     try:
-        made = json.loads(tracker.fetch(place.run_id, f"{part}/{BUNDLE_FILE}").read_text(encoding="utf-8"))
-        # A run that goes on makes other models than the one that was exported.
-        if place.sha256 in ("", made["model_sha256"]):
-            yield from [tracker.fetch(place.run_id, f"{part}/{name}") for name in (CARD, PICTURE)]
+        file = tracker.fetch(place.run_id, f"{part}/{BUNDLE_FILE}")
     except StoreError:
         return
+    try:
+        model = json.loads(file.read_text(encoding="utf-8"))["model_sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{file} was changed and names no model; type wellai-exp export again.") from error
+    # A run that goes on makes other models than the one that was exported.
+    if place.sha256 in ("", model):
+        yield from [tracker.fetch(place.run_id, f"{part}/{name}") for name in (CARD, PICTURE)]
 
 
 def _pictures(tracker: Tracker, run_id: str) -> Iterator[Path]:
