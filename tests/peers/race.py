@@ -8,7 +8,8 @@ near-duplicates) and the same seconds. Whenever it finds a model that is better 
 model's macro AUC-PR on the test images is noted, for which its clock stands. Of this sweep a trial is credited when it
 has ended and its configuration has been fitted on all training images and has answered for the test images.
 
-OUT/race.json keeps every round, so that rounds may be run on several days; a table and OUT/race.png end each call.
+OUT/race.json keeps every round with its machine, so that rounds may be run on several days; a table and OUT/race.png
+end each call. ``python tests/peers/race.py tests/peers/rounds --rounds 0`` shows those that the README speaks of.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+
+from wellai_exp.benchmark import machine
 
 HERE = Path(__file__).parent
 OURS = "wellai_exp"
@@ -53,22 +56,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
     asked = parser.parse_args()
-    if not os.environ.get("WELLAI_ASSETS"):
+    if asked.rounds and not os.environ.get("WELLAI_ASSETS"):
         sys.exit("set WELLAI_ASSETS to the folder of photographs and weights")
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / "race.json"
     rounds: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
-    split = make_split(asked.out)
-    for _ in range(asked.rounds):
-        for name in asked.only:
-            seed = sum(each["name"] == name and each["limit"] == asked.seconds for each in rounds)
-            curve = run(name, split, asked.out, asked.seconds, seed)
-            rounds.append({"name": name, "seed": seed, "limit": asked.seconds, "curve": curve})
-            kept.write_text(json.dumps(rounds, indent=1))
-            print(
-                f"{name}, seed {seed}: " + ", ".join(f"{test:.3f} after {at:.0f} s" for at, test in curve), flush=True
-            )
+    for name in asked.rounds * list(asked.only):
+        seed = sum(each["name"] == name and each["limit"] == asked.seconds for each in rounds)
+        curve = run(name, make_split(asked.out), asked.out, asked.seconds, seed)
+        rounds.append(
+            {"name": name, "seed": seed, "limit": asked.seconds, "machine": machine(), "curve": curve},
+        )
+        kept.write_text(json.dumps(rounds, indent=1))
+        print(f"{name}, seed {seed}: " + ", ".join(f"{test:.3f} after {at:.0f} s" for at, test in curve), flush=True)
     same = [each for each in rounds if each["limit"] == asked.seconds]
+    if not same:
+        sys.exit(f"{kept} holds no round of {asked.seconds:.0f} s; run one, without --rounds 0")
     show(same, asked.seconds, asked.out)
 
 
@@ -184,7 +187,8 @@ def show(rounds: list[dict[str, Any]], limit: float, out: Path) -> None:
             if (curves := [each["curve"] for each in rounds if each["name"] == name])
         }
     ).T
-    print(f"\nTest macro AUC-PR after {limit:.0f} s, and seconds until a level was held (medians of the rounds):")
+    print(f"\nOn {'; and on '.join(sorted({each['machine'] for each in rounds}))}.")
+    print(f"Test macro AUC-PR after {limit:.0f} s, and seconds until a level was held (medians of the rounds):")
     print(held.round({"best": 3}).to_string(float_format=lambda value: f"{value:.3g}"))
     if OURS in held.index:
         versus(rounds, held)
