@@ -238,6 +238,9 @@ def draw(rounds: list[dict[str, Any]], limit: float, path: Path) -> None:
         ylabel="test macro AUC-PR",
         title="Time to quality on 3,138 photographs of 62 poses, 2 cores",
     )
+    ticks = [at for at in (10, 20, 50, 100, 200, 500, 1000) if at <= limit]
+    axes.set_xticks(ticks, [f"{at:,}" for at in ticks])
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=150)
