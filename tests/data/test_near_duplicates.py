@@ -63,13 +63,21 @@ def _cloud(seed: int, n: int) -> tuple[HashArray, HashArray]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 24), threshold=st.integers(0, 40), block=st.integers(1, 9))
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 24),
+    threshold=st.integers(0, 40),
+    block=st.integers(1, 9),
+    many=st.sampled_from([0, 10**9]),
+)
 def test_groups_equal_those_of_a_double_loop_in_blocks_of_any_size(
-    seed: int, n: int, threshold: int, block: int
+    seed: int, n: int, threshold: int, block: int, many: int
 ) -> None:
     hashes, mirrored = _cloud(seed, n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_near_duplicates, "_BLOCK", block)
+        # Pair by pair, or by products of whole blocks wherever there is a pair.
+        patch.setattr(_near_duplicates, "_MANY", many)
         found = near_duplicate_groups(hashes, mirrored, threshold)
     assert found.tolist() == _by_hand(hashes, mirrored, threshold)
 

@@ -161,3 +161,29 @@ def test_half_precision_is_left_alone() -> None:
         keras.layers.Conv2D(4, 3, dtype="mixed_bfloat16"), keras.layers.BatchNormalization(dtype="mixed_bfloat16")
     )
     assert len(_norms(folded(model))) == 1
+
+
+def test_models_within_models_are_folded_but_for_sequential_ones() -> None:
+    def within() -> Any:
+        seen = image = keras.Input((12, 12, 3))
+        for layer in (keras.layers.Conv2D(3, 3, padding="same"), keras.layers.BatchNormalization()):
+            seen = layer(seen)
+        return keras.Model(image, seen)
+
+    model = _network(within(), keras.Sequential([within(), keras.layers.ReLU()]), keras.layers.Conv2D(2, 1))
+    assert (len(_norms(model)), len(_norms(folded(model)))) == (2, 1)
+    _agree(model, _images())
+
+
+def test_what_is_no_functional_model_is_given_back() -> None:
+    model = keras.Sequential([keras.Input(SHAPE), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()])
+    assert folded(model) is model
+
+
+def test_a_model_that_is_called_twice_is_folded_once() -> None:
+    single = _network(keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization())
+    image = keras.Input(SHAPE)
+    both = keras.layers.Average()([single(image), single(keras.ops.flip(image, axis=2))])
+    model = keras.Model(image, both)
+    assert not _norms(folded(model))
+    _agree(model, _images())

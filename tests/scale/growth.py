@@ -1,7 +1,8 @@
 """How seconds and memory grow with the number of images: the same commands on folders of drawn pictures.
 
 ``python tests/scale/growth.py OUT [--images 2000 16000 100000]`` wants the weights that ``WELLAI_ASSETS`` names. It
-prints a table, and the exponents between the two largest sizes, what the smallest takes being counted as fixed costs.
+prints a table, and the exponents between the two largest sizes, of the seconds and images beyond the smallest: start-up
+costs, which all have, do not count.
 """
 
 from __future__ import annotations
@@ -66,9 +67,10 @@ def main() -> None:
 
 
 def exponent(own: pd.DataFrame) -> float:
-    """Give b of seconds = a + c n^b, a being what the smallest takes."""
-    fixed, *_ = own["seconds"]
-    (one, two), (few, many) = own["seconds"].iloc[-2:] - fixed, own["images"].iloc[-2:]
+    """Give how seconds grow with images, 1 where each image more costs the same, beyond the smallest number of them."""
+    seconds, images = own["seconds"].to_numpy(), own["images"].to_numpy()
+    one, two = seconds[-2:] - seconds[0]
+    few, many = images[-2:] - images[0]
     return math.log(two / one) / math.log(many / few)
 
 

@@ -25,6 +25,8 @@ _GREY = 64
 _BITS = _SIDE * _SIDE
 # Distances are found block by block, so that memory does not grow with the square of the rows.
 _BLOCK = 1024
+# Of so many pairs of a block one has to remain for products of the whole block to cost less than counting pair by pair.
+_MANY = 64
 # Raised whenever the same hashes would be grouped otherwise.
 _VERSION = 1
 
@@ -105,12 +107,14 @@ def near_duplicate_groups(hashes: HashArray, mirrored: HashArray, threshold: int
     both, inverse = np.unique(np.hstack([hashes, mirrored]), axis=0, return_inverse=True)
     component = np.arange(len(both))
     waiting: list[tuple[IntArray, IntArray]] = []
+    held = 0
     for one, other, _ in _near_blocks(both, threshold):
         linking = one < other
         waiting.append((one[linking], other[linking]))
+        held += int(linking.sum())
         # Merging now and then keeps few more pairs than one block may have.
-        if sum(len(pairs) for pairs, _ in waiting) > _BLOCK * _BLOCK:
-            component, waiting = _merged(component, waiting), []
+        if held > _BLOCK * _BLOCK:
+            component, waiting, held = _merged(component, waiting), [], 0
     return _renumber(_merged(component, waiting)[inverse.ravel()])
 
 
@@ -246,8 +250,9 @@ def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, In
 
     A mirror turns the sign of every other horizontal frequency and leaves the rest, so that on half of the bits a
     picture, its mirror image and theirs are told apart by one product. Pictures of different things differ there in 64
-    of 128 bits: few pairs remain to be counted in full. The medians of a picture and of its mirror image may part, by
-    which their shared bits differ; that is allowed for.
+    of 128 bits: few pairs remain to be counted in full; where many pictures of a block are alike, three products more
+    say of all which are. The medians of a picture and of its mirror image may part, by which their shared bits differ;
+    that is allowed for.
     """
     plain, flipped = both[:, :WORDS], both[:, WORDS:]
     kept = np.ascontiguousarray(_signs(plain)[:, ::2])
@@ -258,7 +263,11 @@ def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, In
             columns = slice(left, left + _BLOCK)
             allowed = threshold + max(parted[rows].max(), parted[columns].max())
             alike = kept[rows] @ kept[columns].T
-            one, other = np.divmod(np.flatnonzero(alike >= kept.shape[1] - 2 * allowed), alike.shape[1])
+            found = np.flatnonzero(alike >= kept.shape[1] - 2 * allowed)
+            if _MANY * len(found) > alike.size:
+                apart = bits_apart((plain[rows], flipped[rows]), (plain[columns], flipped[columns]))
+                found = np.flatnonzero(apart <= threshold)
+            one, other = np.divmod(found, alike.shape[1])
             one, other = one + top, other + left
             bits = _pairs_apart(plain, flipped, one, other)
             near = bits <= threshold

@@ -21,7 +21,7 @@ def folded(model: keras.Model, *, learning: bool = False, fixed: bool = False) -
     Parameters
     ----------
     model : keras.Model
-        Any functional model, models within it included.
+        Folded where it is a functional one, in functional models within it too; any other is given back as it is.
     learning : bool
         Whether the result is for training: then only what is frozen is folded, since the others use the statistics of
         the batch.
@@ -37,6 +37,8 @@ def folded(model: keras.Model, *, learning: bool = False, fixed: bool = False) -
     """
     import keras
 
+    if not _is_functional(model):
+        return model
     merged, dropped = {}, set()
     for convolution, norm in _pairs(model, learning):
         merged[id(convolution)] = keras.layers.Lambda(_folding(convolution, norm, fixed), name=convolution.name)
@@ -54,25 +56,30 @@ def _pairs(model: Any, learning: bool) -> list[tuple[Any, Any]]:
     """Give each convolution whose answer goes to nothing but a batch normalisation, with that."""
     import keras
 
+    nodes = [node for level in model._nodes_by_depth.values() for node in level]
+    makers = {id(tensor): node.operation for node in nodes for tensor in node.output_tensors}
+    uses = Counter(map(id, [*(tensor for node in nodes for tensor in node.input_tensors), *model.outputs]))
+    # A layer that is called twice would be folded for one call and missed by the other.
+    calls = Counter(id(node.operation) for node in nodes)
     found = []
-    for part in (model, *model._flatten_layers(include_self=False)):
-        if not isinstance(part, keras.Model) or isinstance(part, keras.Sequential):
+    for node in nodes:
+        norm = node.operation
+        if _is_functional(norm):
+            found += _pairs(norm, learning)
+        if not isinstance(norm, keras.layers.BatchNormalization) or (learning and norm.trainable):
             continue
-        nodes = [node for level in part._nodes_by_depth.values() for node in level]
-        makers = {id(tensor): node.operation for node in nodes for tensor in node.output_tensors}
-        asked = [tensor for node in nodes for tensor in node.input_tensors]
-        uses = Counter(map(id, [*asked, *part.outputs]))
-        # A layer that is called twice would be folded for one call and missed by the other.
-        calls = Counter(id(node.operation) for node in nodes)
-        for node in nodes:
-            norm = node.operation
-            if not isinstance(norm, keras.layers.BatchNormalization) or (learning and norm.trainable):
-                continue
-            seen = id(node.input_tensors[0])
-            before = makers.get(seen)
-            if uses[seen] == calls[id(norm)] == calls[id(before)] == 1 and _can_take(before, norm):
-                found.append((before, norm))
+        seen = id(node.input_tensors[0])
+        before = makers.get(seen)
+        if uses[seen] == calls[id(norm)] == calls[id(before)] == 1 and _can_take(before, norm):
+            found.append((before, norm))
     return found
+
+
+def _is_functional(layer: Any) -> bool:
+    import keras
+
+    # Keras gives no public name to the class, nor copies what lies within a Sequential in the same way.
+    return isinstance(layer, keras.Model) and hasattr(layer, "_nodes_by_depth")
 
 
 def _can_take(layer: Any, norm: Any) -> bool:
