@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from wellai_exp.augmentation import MixUp, NoAugmentation
 from wellai_exp.errors import TrialFailed
-from wellai_exp.imbalance import ClassBalancedBatches, ClassWeight, NoStrategy, Strategy, TauNorm
+from wellai_exp.imbalance import ClassBalancedBatches, ClassWeight, Focal, NoStrategy, Strategy, TauNorm
 from wellai_exp.models import CosineHead, Head, HierarchicalHead, LinearHead, MLPHead, Scaler
 from wellai_exp.training._solver import FoldData, _loop, fit_heads, solve
 
@@ -68,6 +71,36 @@ def test_a_kept_loop_forgets_the_trial_before() -> None:
     np.testing.assert_array_equal(fitted(LinearHead()), first)
     for other in others:
         assert np.abs(other - first).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ({"head": CosineHead(scale=4)}, {"head": CosineHead(scale=9.5)}),
+        ({"strategy": Focal()}, {"strategy": Focal(gamma=0.5)}),
+        ({"strategy": Focal(alpha=0.2)}, {"strategy": Focal(alpha=1)}),
+        ({"policy": MixUp(alpha=0.2)}, {"policy": MixUp(alpha=2.0)}),
+        ({"head": HIERARCHICAL}, {"head": replace(HIERARCHICAL, level_weights=0.1)}),
+    ],
+    ids=["scale", "gamma", "alpha", "share", "level"],
+)
+def test_parts_that_differ_in_numbers_share_a_loop_and_fit_as_in_one_of_their_own(one: Any, other: Any) -> None:
+    part = [clusters(80, 0)]
+
+    def fitted(parts: Any) -> npt.NDArray[np.float32]:
+        plain = {"head": LinearHead(), "strategy": NoStrategy(), "policy": NoAugmentation()}
+        return fit_heads(**{**plain, **parts}, folds=part, n_classes=CLASSES, seed=5)[0].kernel
+
+    def alone(parts: Any) -> npt.NDArray[np.float32]:
+        _loop.cache_clear()
+        return fitted(parts)
+
+    expected = alone(one), alone(other)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3
+    _loop.cache_clear()
+    for parts, kernel in zip((one, other, one), (*expected, expected[0]), strict=True):
+        np.testing.assert_array_equal(fitted(parts), kernel)
+    assert _loop.cache_info().currsize == 1
 
 
 class Triple(Strategy):

@@ -26,6 +26,7 @@ class MixUp(Policy):
 
     name: ClassVar[str] = "mixup"
     mixes_labels: ClassVar[bool] = True
+    numbers: ClassVar[tuple[str, ...]] = ("alpha",)
     alpha: float = 0.2
     flip: bool = True
 

@@ -43,6 +43,8 @@ class Policy(ABC):
     name: ClassVar[str]
     regimes: ClassVar[frozenset[str]] = REGIMES
     mixes_labels: ClassVar[bool] = False
+    # What a traced `mix` takes as numbers, so that policies that differ in nothing else share it.
+    numbers: ClassVar[tuple[str, ...]] = ()
     views: int
 
     @property

@@ -70,6 +70,8 @@ class Strategy:
     """
 
     regimes: ClassVar[frozenset[str]] = REGIMES
+    # What a traced loss takes as numbers, so that strategies that differ in nothing else share it.
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:

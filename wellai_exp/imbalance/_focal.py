@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from wellai_exp.imbalance._base import Strategy, Tensor
 from wellai_exp.imbalance._checks import check_real
@@ -24,6 +25,7 @@ class Focal(Strategy):
 
     gamma: float = 2.0
     alpha: float | None = None
+    numbers: ClassVar[tuple[str, ...]] = ("gamma", "alpha")
 
     def __post_init__(self) -> None:
         check_real("gamma", self.gamma, least=0, most=10, example=2.0)

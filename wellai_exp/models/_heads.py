@@ -51,6 +51,8 @@ class Head:
     steps: int = 60
     label_smoothing: float = 0.0
     scaling: str = "standard"
+    # What a traced loss takes as numbers, so that heads that differ in nothing else share it.
+    numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "l2", "label_smoothing")
 
     def __post_init__(self) -> None:
         self._check("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0", 0.01)
@@ -195,6 +197,7 @@ class CosineHead(Head):
     """
 
     scale: float = 16.0
+    numbers: ClassVar[tuple[str, ...]] = (*Head.numbers, "scale")
 
     def __post_init__(self) -> None:
         super().__post_init__()

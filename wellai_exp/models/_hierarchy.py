@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -72,6 +72,8 @@ class HierarchicalHead(Head):
 
     level_weights: float | Sequence[float] = 0.5
     parents: tuple[tuple[int, ...], ...] = ()
+    # A list of weights is none.
+    numbers: ClassVar[tuple[str, ...]] = (*Head.numbers, "level_weights")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -154,6 +156,7 @@ class HierarchicalHead(Head):
         from keras import ops
 
         levels = self._levels
-        weights = np.broadcast_to(self.level_weights, len(levels)).tolist()
+        given = self.level_weights
+        weights = given if isinstance(given, Sequence) else [given] * len(levels)
         parts = zip(weights, levels, self.log_marginals(logits), strict=True)
         return -sum(weight * ops.sum(ops.matmul(targets, level.membership) * p, axis=-1) for weight, level, p in parts)

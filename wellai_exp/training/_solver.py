@@ -6,9 +6,10 @@ matrix products, which are large enough stacked to keep every core busy; fitted 
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -164,11 +165,29 @@ def _minimise(
     """Run the optimiser; gives the weights and the last loss."""
     folds, _, dim = stack.features.shape
     shape = _Shape(folds, dim, stack.targets.shape[2], batches is not None)
-    # What a loop takes as numbers does not tell one from another, and a strategy that leaves the loss alone has none.
-    plain = replace(head, learning_rate=1.0, l2=0.0, steps=1, label_smoothing=0.0)
+    # A strategy that leaves the loss alone, and a policy that mixes nothing, do not tell one loop from another.
     own = strategy if strategy.changes_loss else NoStrategy()
-    mixing = policy if policy.mixes_labels else NoAugmentation()
-    return _loop(plain, own, mixing, shape).run(head, stack, batches, start, derive_seed(seed, "mix"))
+    parts = head, own, policy if policy.mixes_labels else NoAugmentation()
+    plain = [_with(part, dict.fromkeys(_numbers(part), 0.0)) for part in parts]
+    loop = _loop(_with(plain[0], {"steps": 1}), plain[1], plain[2], shape)
+    return loop.run(parts, stack, batches, start, derive_seed(seed, "mix"))
+
+
+Part = Head | Strategy | Policy
+
+
+def _numbers(part: Part) -> dict[str, float]:
+    """Give what enters a traced loop as a number, by the field's name."""
+    given = {name: getattr(part, name) for name in part.numbers}
+    return {name: float(value) for name, value in given.items() if isinstance(value, (int, float))}
+
+
+def _with(part: Any, values: Mapping[str, Any]) -> Any:
+    """Copy a part with other values, which may be tensors or no sound ones and so are not checked."""
+    copied = copy.copy(part)
+    for name, value in values.items():
+        object.__setattr__(copied, name, value)
+    return copied
 
 
 @dataclass(frozen=True)
@@ -182,14 +201,15 @@ class _Shape:
 
 
 class _Loop:
-    """The optimiser's loop over its steps, traced once for many trials: tracing takes as long as a third of a fit."""
+    """The optimiser's loop over its steps, traced once for many trials.
+
+    Tracing takes as long as a third of a fit, and TensorFlow never gives back the memory of what was traced.
+    """
 
     def __init__(self, head: Head, strategy: Strategy, policy: Policy, shape: _Shape) -> None:
         import keras
 
-        self.head = head
-        self.strategy = strategy
-        self.policy = policy
+        self.parts: tuple[Part, ...] = (head, strategy, policy)
         self.shape = shape
         initial = head.initial(shape.folds, shape.dim, shape.classes, 0)
         self.variables = [keras.Variable(np.zeros_like(value)) for value in initial]
@@ -198,9 +218,14 @@ class _Loop:
         self._run = self._traced()
 
     def run(
-        self, head: Head, stack: _Stack, batches: Labels | None, start: list[Array], mix_seed: int
+        self,
+        parts: tuple[Head, Strategy, Policy],
+        stack: _Stack,
+        batches: Labels | None,
+        start: list[Array],
+        mix_seed: int,
     ) -> tuple[list[Array], float]:
-        """Fit from `start` with the rate, decay, smoothing and steps of `head`; gives weights and the last loss."""
+        """Fit from `start` with the numbers and steps of these parts; gives weights and the last loss."""
         import tensorflow as tf
 
         for variable in self.optimizer.variables:
@@ -209,22 +234,23 @@ class _Loop:
             variable.assign(value)
         drawn = np.zeros((0, self.shape.folds, 0), np.int32) if batches is None else batches.astype(np.int32)
         data = (tf.constant(part) for part in (stack.features, stack.targets, stack.weights, stack.prior, drawn))
-        numbers = (tf.constant(number, tf.float32) for number in (head.learning_rate, head.l2, head.label_smoothing))
-        loss = self._run(*data, *numbers, tf.constant(head.steps), tf.constant(mix_seed, tf.int64))
+        numbers = [tf.constant(list(_numbers(part).values()), tf.float32) for part in parts]
+        loss = self._run(*data, numbers, tf.constant(parts[0].steps), tf.constant(mix_seed, tf.int64))
         return [np.array(variable.numpy()) for variable in self.variables], float(loss)
 
-    def _loss(self, batch: Sequence[Any], prior: Any, l2: Any, smoothing: Any, seed: Any) -> Any:
+    def _loss(self, parts: Sequence[Any], batch: Sequence[Any], prior: Any, seed: Any) -> Any:
         from keras import ops
 
+        head, strategy, policy = parts
         x, targets, weights = batch
-        if self.policy.mixes_labels:
-            x, targets, weights = self.policy.mix(x, targets, weights, seed)
+        if policy.mixes_labels:
+            x, targets, weights = policy.mix(x, targets, weights, seed)
         values = [variable.value for variable in self.variables]
-        logits = self.head.logits(values, x)
-        losses = self.strategy.loss(logits, smoothed(targets, prior, smoothing), prior)
-        losses = losses + self.head.extra_loss(logits, targets)
+        logits = head.logits(values, x)
+        losses = strategy.loss(logits, smoothed(targets, prior, head.label_smoothing), prior)
+        losses = losses + head.extra_loss(logits, targets)
         rows = ops.maximum(ops.sum(ops.cast(weights > 0, "float32"), axis=-1), 1.0)
-        return ops.sum(ops.sum(losses * weights, axis=-1) / rows) + l2 * self.head.penalty(values)
+        return ops.sum(ops.sum(losses * weights, axis=-1) / rows) + head.l2 * head.penalty(values)
 
     def _traced(self) -> Any:
         import tensorflow as tf
@@ -232,7 +258,8 @@ class _Loop:
         folds, dim, classes = self.shape.folds, self.shape.dim, self.shape.classes
         data = [(folds, None, dim), (folds, None, classes), (folds, None), (folds, 1, classes)]
         signature = [tf.TensorSpec(shape) for shape in data]
-        signature += [tf.TensorSpec((None, folds, None), tf.int32), *[tf.TensorSpec(())] * 3]
+        numbers = [tf.TensorSpec(len(_numbers(part))) for part in self.parts]
+        signature += [tf.TensorSpec((None, folds, None), tf.int32), numbers]
         signature += [tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int64)]
 
         # Folds never meet in the loss but by a sum, and Adam works weight by weight: stacked equals one by one.
@@ -242,12 +269,14 @@ class _Loop:
             weights: Any,
             prior: Any,
             drawn: Any,
-            peak: Any,
-            l2: Any,
-            smoothing: Any,
+            numbers: Any,
             steps: Any,
             mix_seed: Any,
         ) -> Any:
+            filled = [
+                _with(part, dict(zip(_numbers(part), tf.unstack(own), strict=True)))
+                for part, own in zip(self.parts, numbers, strict=True)
+            ]
             loss = tf.constant(0.0)
             for step in tf.range(steps):
                 batch = (x, targets, weights)
@@ -257,10 +286,11 @@ class _Loop:
                     parts = (tf.gather(part, rows, batch_dims=1) for part in (x, targets))
                     batch = (*parts, tf.ones_like(rows, tf.float32))
                 with tf.GradientTape() as tape:
-                    loss = self._loss(batch, prior, l2, smoothing, tf.stack([mix_seed, tf.cast(step, tf.int64)]))
+                    loss = self._loss(filled, batch, prior, tf.stack([mix_seed, tf.cast(step, tf.int64)]))
                 gradients = tape.gradient(loss, [variable.value for variable in self.variables])
                 share = tf.cast(step, tf.float32) / tf.cast(steps, tf.float32)
-                self.optimizer.learning_rate.assign(peak * 0.5 * (1.0 + tf.cos(math.pi * share)))
+                rate = filled[0].learning_rate * 0.5 * (1.0 + tf.cos(math.pi * share))
+                self.optimizer.learning_rate.assign(rate)
                 self.optimizer.apply(gradients, self.variables)
             return loss
 
