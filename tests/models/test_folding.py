@@ -40,7 +40,9 @@ def _norms(model: Any) -> list[Any]:
 
 
 def _agree(model: Any, images: Any) -> None:
-    np.testing.assert_allclose(folded(model)(images), model(images, training=False), rtol=1e-4, atol=1e-5)
+    expected = model(images, training=False)
+    for fixed in (False, True):
+        np.testing.assert_allclose(folded(model, fixed=fixed)(images), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("convolution", [keras.layers.Conv2D, keras.layers.DepthwiseConv2D])

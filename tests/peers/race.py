@@ -61,9 +61,11 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     kept = asked.out / "race.json"
     rounds: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
+    if asked.rounds:
+        split = make_split(asked.out)
     for name in asked.rounds * list(asked.only):
         seed = sum(each["name"] == name and each["limit"] == asked.seconds for each in rounds)
-        curve = run(name, make_split(asked.out), asked.out, asked.seconds, seed)
+        curve = run(name, split, asked.out, asked.seconds, seed)
         rounds.append(
             {"name": name, "seed": seed, "limit": asked.seconds, "machine": machine(), "curve": curve},
         )

@@ -24,6 +24,7 @@ from wellai_exp.seeding import derive_seed, generator
 
 Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+Part = Head | Strategy | Policy
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,9 @@ def _minimise(
     # A strategy that leaves the loss alone, and a policy that mixes nothing, do not tell one loop from another.
     own = strategy if strategy.changes_loss else NoStrategy()
     parts = head, own, policy if policy.mixes_labels else NoAugmentation()
-    plain = [_with(part, dict.fromkeys(_numbers(part), 0.0)) for part in parts]
-    loop = _loop(_with(plain[0], {"steps": 1}), plain[1], plain[2], shape)
+    plain, *others = (_with(part, dict.fromkeys(_numbers(part), 0.0)) for part in parts)
+    loop = _loop(_with(plain, {"steps": 1}), *others, shape)
     return loop.run(parts, stack, batches, start, derive_seed(seed, "mix"))
-
-
-Part = Head | Strategy | Policy
 
 
 def _numbers(part: Part) -> dict[str, float]:
