@@ -7,6 +7,7 @@ import re
 import shutil
 import webbrowser
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +113,9 @@ def _exported(tracker: Tracker, place: _Place) -> Iterator[Path]:
         raise StoreError(f"{file} was changed and names no model; type wellai-exp export again.") from error
     # A run that goes on makes other models than the one that was exported.
     if place.sha256 in ("", model):
-        yield from [tracker.fetch(place.run_id, f"{part}/{name}") for name in (CARD, PICTURE)]
+        # The report can be read without them.
+        with suppress(StoreError):
+            yield from [tracker.fetch(place.run_id, f"{part}/{name}") for name in (CARD, PICTURE)]
 
 
 def _pictures(tracker: Tracker, run_id: str) -> Iterator[Path]:
