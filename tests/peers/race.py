@@ -58,14 +58,16 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.rounds and not os.environ.get("WELLAI_ASSETS"):
         sys.exit("set WELLAI_ASSETS to the folder of photographs and weights")
-    asked.out.mkdir(parents=True, exist_ok=True)
-    kept = asked.out / "race.json"
+    # Contestants run in folders of their own.
+    out = asked.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / "race.json"
     rounds: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.exists() else []
     if asked.rounds:
-        split = make_split(asked.out)
+        split = make_split(out)
     for name in asked.rounds * list(asked.only):
         seed = sum(each["name"] == name and each["limit"] == asked.seconds for each in rounds)
-        curve = run(name, split, asked.out, asked.seconds, seed)
+        curve = run(name, split, out, asked.seconds, seed)
         rounds.append(
             {"name": name, "seed": seed, "limit": asked.seconds, "machine": machine(), "curve": curve},
         )
@@ -74,7 +76,7 @@ def main() -> None:
     same = [each for each in rounds if each["limit"] == asked.seconds]
     if not same:
         sys.exit(f"{kept} holds no round of {asked.seconds:.0f} s; run one, without --rounds 0")
-    show(same, asked.seconds, asked.out)
+    show(same, asked.seconds, out)
 
 
 def make_split(out: Path) -> Path:
@@ -91,7 +93,7 @@ def make_split(out: Path) -> Path:
 
 def run(name: str, split: Path, out: Path, seconds: float, seed: int) -> Curve:
     """Run one contestant; gives its test macro AUC-PR and when it had it."""
-    folder = (out / f"{name.replace(' ', '_')}-{seed}").resolve()
+    folder = out / f"{name.replace(' ', '_')}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     if name == OURS:
