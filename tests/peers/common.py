@@ -40,10 +40,12 @@ class Contest:
         parser.add_argument("split", type=Path, help="the table of photographs")
         parser.add_argument("record", type=Path, help="where the record is written, a line a better model")
         parser.add_argument("began", type=float, help="when the process was started, seconds since 1970")
+        parser.add_argument("--seconds", type=float, default=1200.0, help="how long the clock runs")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--kind", default="")
         asked = parser.parse_args()
         self.record, self.began, self.seed, self.kind = asked.record, asked.began, asked.seed, asked.kind
+        self.limit = asked.seconds
         with np.load(asked.split, allow_pickle=False) as table:
             self._paths, self._labels, self._part = (table[name] for name in ("paths", "labels", "part"))
         self.n_classes = int(self._labels.max()) + 1
@@ -58,13 +60,22 @@ class Contest:
         return Split(images, self._labels[rows].astype(np.int64))
 
     def offer(self, validation: float, predict: Callable[[], Any], test: Split) -> None:
-        """Record what a model scores on the test part, if on the validation part it is the best so far."""
+        """Record what a model scores on the test part, if on the validation part it is the best so far.
+
+        Raises
+        ------
+        SystemExit
+            Where the time is over.
+        """
+        now = time.time()
+        seconds = now - self.began - self._judging
+        if seconds > self.limit:
+            raise SystemExit
         if not validation > self._best:
             return
         self._best = validation
-        now = time.time()
         score = auc_pr_macro(test.labels, np.asarray(predict(), np.float64))
-        line = {"seconds": now - self.began - self._judging, "validation": float(validation), "test": score}
+        line = {"seconds": seconds, "validation": float(validation), "test": score}
         self._judging += time.time() - now
         with self.record.open("a") as handle:
             handle.write(json.dumps(line) + "\n")

@@ -43,7 +43,7 @@ PEERS = {
 WELLAI = (sys.executable, "-m", "wellai_exp")
 NAMES = (OURS, *PEERS)
 LEVELS = (0.80, 0.85, 0.88, 0.90, 0.93, 0.95, 0.96, 0.97)
-# How much longer a peer may run for the time in which its clock stands.
+# How much longer a peer may run for the time in which its clock stands, should it not end by itself.
 _JUDGED = 1.25
 Curve = list[tuple[float, float]]
 
@@ -101,7 +101,7 @@ def run(name: str, split: Path, out: Path, seconds: float, seed: int) -> Curve:
     script, kind = PEERS[name]
     record = folder / "record.jsonl"
     words = [sys.executable, str(HERE / script), str(split), str(record), str(time.time()), f"--seed={seed}"]
-    limited([*words, f"--kind={kind}"], folder, _JUDGED * seconds)
+    limited([*words, f"--kind={kind}", f"--seconds={seconds}"], folder, _JUDGED * seconds)
     lines = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     return [(line["seconds"], line["test"]) for line in lines if line["seconds"] <= seconds]
 
