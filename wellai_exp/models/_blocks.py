@@ -47,7 +47,7 @@ def blocks(model: keras.Model) -> list[list[keras.layers.Layer]]:
     """
     if model.name.startswith(FIXED):
         return []
-    members = [layer for layer in model.layers if _is_member(layer)]
+    members = [layer for layer in model.layers if is_network(layer)]
     if not members:
         return _single(model)
     cut = [found for member in members if (found := blocks(member))]
@@ -98,7 +98,7 @@ def set_trainable(
     # A frozen container would freeze what lies in it, whatever its layers say.
     model.trainable = bool(cut)
     for layer in model.layers:
-        if _is_member(layer):
+        if is_network(layer):
             layer.trainable = not layer.name.startswith(FIXED)
     depths: dict[int, int] = {}
     for depth, block in enumerate(reversed(cut)):
@@ -136,8 +136,14 @@ def _weighted(layers: list[Any]) -> Iterator[tuple[str, Any]]:
             yield layer.name, layer
 
 
-def _is_member(layer: Any) -> bool:
-    """Whether a layer is a network of its own; ConvNeXt keeps a few of its layers in a Sequential."""
+def is_network(layer: Any) -> bool:
+    """Say whether a layer is a network to look into; a Sequential, in which ConvNeXt keeps some layers, is one layer.
+
+    Parameters
+    ----------
+    layer : keras.layers.Layer or operation
+        Of a functional model.
+    """
     import keras
 
     return isinstance(layer, keras.Model) and not isinstance(layer, keras.Sequential)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from wellai_exp.errors import SettingError
 from wellai_exp.metrics import ArrayError, check_labels
+from wellai_exp.models._blocks import is_network
 
 Array = npt.NDArray[np.float32]
 
@@ -130,7 +131,7 @@ def _opened(model: Any) -> Any:
     steps: list[tuple[list[Any], list[Any]]] = []
 
     def fresh(operation: Any) -> Any:
-        if _has_graph(operation):
+        if is_network(operation):
             return operation
         copy = type(operation).from_config(operation.get_config())
         originals[id(copy)] = operation
@@ -138,7 +139,7 @@ def _opened(model: Any) -> Any:
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         inside: list[Any] = []
-        if _has_graph(operation):
+        if is_network(operation):
             result, *inside = _opened(operation)(*args, **kwargs)
             inside = inside if len(result.shape) < 4 else []
         else:
@@ -157,13 +158,6 @@ def _opened(model: Any) -> Any:
             "model", model.name, "it has no feature map with more than one position", "give it larger images"
         )
     return keras.Model(copy.inputs, [copy.outputs[0], *maps])
-
-
-def _has_graph(operation: Any) -> bool:
-    """Say whether an operation is a model to look into; a sequential block (ConvNeXt's) serves as one layer."""
-    import keras
-
-    return isinstance(operation, keras.Model) and not isinstance(operation, keras.Sequential)
 
 
 def _last_maps(steps: list[tuple[list[Any], list[Any]]]) -> list[Any]:
