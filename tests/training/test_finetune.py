@@ -246,9 +246,10 @@ def test_the_joined_model_says_what_was_evaluated(
     choices = replace(CHOICES, backbone=pretrained(tmp_path), head=head, policy=CutMix(), strategy=TauNorm())
     fitted = SHORT.task(shared).fit(choices)
     images = shared.pixels(32, "stretch").gather(shared.manifest.test).astype(np.float32)
-    np.testing.assert_allclose(np.asarray(fitted.model()(images, training=False)), fitted.probabilities, atol=1e-5)
+    # Features are taken by a network with folded normalisations, which rounds otherwise.
+    np.testing.assert_allclose(np.asarray(fitted.model()(images, training=False)), fitted.probabilities, atol=5e-5)
     mirrored = np.asarray(fitted.model()(images[:, :, ::-1], training=False))
-    np.testing.assert_allclose(mirrored, fitted.probabilities, atol=1e-5)
+    np.testing.assert_allclose(mirrored, fitted.probabilities, atol=5e-5)
 
 
 def test_frozen_parts_stay_as_they_came(make_shared: Callable[[], Shared], tmp_path: Path) -> None:

@@ -27,9 +27,10 @@ def test_extraction_is_timed_beside_the_bare_network_and_leaves_nothing(tmp_path
 
 def test_the_solver_is_timed_beside_its_matrix_products() -> None:
     prepare_tensorflow()
-    rate = measure_solver(2, 60, 8, 3, seed=0, rounds=1)
-    # Two products a step, each a multiplication and an addition for every row, feature and class; 60 steps.
-    assert rate.operations == 2 * 2 * 60 * (2 * 60 * 8 * 3)
+    rate = measure_solver(3, 60, 8, 3, seed=0, rounds=1)
+    # Two products a step, each a multiplication and an addition for every row that a fold trains on, feature and class.
+    steps, folds, trained_on = 60, 3, 40
+    assert rate.operations == 2 * 2 * steps * (folds * trained_on * 8 * 3)
     assert rate.ratio == pytest.approx(rate.seconds * rate.matrix_rate / rate.operations)
     # So small a problem is nowhere near the limit: what surrounds the products counts as well.
     assert rate.ratio > 1

@@ -15,7 +15,8 @@ from wellai_exp.augmentation import MixUp, NoAugmentation
 from wellai_exp.errors import TrialFailed
 from wellai_exp.imbalance import ClassBalancedBatches, ClassWeight, Focal, NoStrategy, Strategy, TauNorm
 from wellai_exp.models import CosineHead, Head, HierarchicalHead, LinearHead, MLPHead, Scaler
-from wellai_exp.training._solver import FoldData, _loop, fit_heads, solve
+from wellai_exp.training._fold_rows import FoldData
+from wellai_exp.training._solver import _loop, fit_heads, solve
 
 CLASSES = 4
 PAIRS = np.array([0, 0, 1, 1])
@@ -89,7 +90,7 @@ def test_parts_that_differ_in_numbers_share_a_loop_and_fit_as_in_one_of_their_ow
 
     def fitted(parts: Any) -> npt.NDArray[np.float32]:
         plain = {"head": LinearHead(), "strategy": NoStrategy(), "policy": NoAugmentation()}
-        return fit_heads(**{**plain, **parts}, folds=part, n_classes=CLASSES, seed=5)[0].kernel
+        return fit_heads(**{**plain, **parts}, rows=part, n_classes=CLASSES, seed=5)[0].kernel
 
     def alone(parts: Any) -> npt.NDArray[np.float32]:
         _loop.cache_clear()

@@ -89,6 +89,11 @@ class Strategy:
         training = ("_resample", "_class_weight", "_batches", "_loss")
         return all(getattr(type(self), step) is getattr(Strategy, step) for step in training)
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether every step trains on every row, each once."""
+        return all(getattr(type(self), step) is getattr(Strategy, step) for step in ("_resample", "_batches"))
+
     def check_regime(self, regime: str) -> None:
         """Refuse a regime that the strategy cannot serve.
 

@@ -3,6 +3,7 @@
 from wellai_exp.models._application import Application
 from wellai_exp.models._backbone import Backbone
 from wellai_exp.models._blocks import blocks, set_trainable
+from wellai_exp.models._crossed import crossed_logits, partners
 from wellai_exp.models._folding import folded
 from wellai_exp.models._fusion import Fusion
 from wellai_exp.models._grad_cam import grad_cam
@@ -28,7 +29,9 @@ __all__ = [
     "SmallConvNet",
     "assemble",
     "blocks",
+    "crossed_logits",
     "folded",
     "grad_cam",
+    "partners",
     "set_trainable",
 ]

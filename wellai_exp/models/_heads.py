@@ -54,6 +54,11 @@ class Head:
     # What a traced loss takes as numbers, so that heads that differ in nothing else share it.
     numbers: ClassVar[tuple[str, ...]] = ("learning_rate", "l2", "label_smoothing")
 
+    @property
+    def linear(self) -> bool:
+        """Whether logits are a linear map of the features, so that :meth:`hidden` leaves them as they are."""
+        return type(self).hidden is Head.hidden
+
     def __post_init__(self) -> None:
         self._check("learning_rate", self.learning_rate, self.learning_rate > 0, "above 0", 0.01)
         self._check("l2", self.l2, self.l2 >= 0, "0 or more", 0.001)

@@ -9,7 +9,8 @@ from wellai_exp.augmentation import NoAugmentation
 from wellai_exp.imbalance import NoStrategy
 from wellai_exp.models import Head, Scaler
 from wellai_exp.seeding import derive_seed
-from wellai_exp.training._solver import FoldData, fit_heads
+from wellai_exp.training._fold_rows import FoldData
+from wellai_exp.training._solver import fit_heads
 
 Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -17,26 +17,28 @@ from wellai_exp.models import Backbone, FittedHead, LinearHead, Scaler
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._features import BackboneFeatures
 from wellai_exp.training._finetune import NOBODY, Decoupled, FineTune
+from wellai_exp.training._fold_rows import FoldData, SharedRows, may_share
 from wellai_exp.training._loop import Training
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import Optimizer
 from wellai_exp.training._progress import epoch_progress
 from wellai_exp.training._results import NO_ROWS, Choices, CrossValidation, Fitted, Rows, Watcher
 from wellai_exp.training._shared import Shared
-from wellai_exp.training._solver import FoldData, fit_heads
+from wellai_exp.training._solver import fit_heads
 from wellai_exp.training._soup import average_weights, check_soup
 
-# Small folds are fitted stacked, because one alone leaves cores idle; large ones do not, and would fill the memory.
+Array = npt.NDArray[np.float32]
+
+# Small folds are fitted together, because one alone leaves cores idle; large ones do not, and would fill the memory.
 STACKED_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class _Fold:
-    """A fold's training rows, and the rows it is judged by with the features of each of their views [n, D]."""
+class _Judged:
+    """The rows that a fold is judged by, and the features of each of their views [n, D]."""
 
-    data: FoldData
-    held_out: Rows
-    judged: list[npt.NDArray[np.float32]]
+    rows: Rows
+    views: list[Array]
 
 
 @dataclass(frozen=True)
@@ -154,31 +156,39 @@ class ProbeTask:
         """
         choices = self._prepared(choices)
         own = self.shared.seed if seed is None else seed
+        if (shared := self._shared_rows(choices)) is not None:
+            scope, held_by = self.manifest.train, range(self.n_folds)
+            judged = [self._judged(choices.backbone, self.manifest.fold_rows(fold)[1], scope) for fold in held_by]
+            scored = self._scored(choices, shared, judged, own)
+            return CrossValidation(fold_summary(scored), tuple(scored))
         folds: list[dict[str, float]] = []
         notes: list[str] = []
-        waiting: list[_Fold] = []
+        waiting: list[FoldData] = []
+        judged = []
         for fold in range(self.n_folds):
             train, held_out = self.manifest.fold_rows(fold)
             backbone = self._with_weights(choices, train, held_out, own, f"fold {fold + 1} of {self.n_folds}")
             data, said = self._fold_data(choices, backbone, train, fold)
             notes += [f"fold {fold + 1}: {note}" for note in said]
-            waiting.append(_Fold(data, held_out, self._judged(backbone, held_out, self.manifest.train)))
-            with_another = data.features.nbytes + sum(each.data.features.nbytes for each in waiting)
+            waiting.append(data)
+            judged.append(self._judged(backbone, held_out, self.manifest.train))
+            with_another = data.features.nbytes + sum(each.features.nbytes for each in waiting)
             done = fold + 1
             ends = done == self.n_folds or done in self._rungs
             if ends or with_another > STACKED_BYTES:
-                folds += self._scored(choices, waiting, own)
-                waiting = []
+                folds += self._scored(choices, waiting, judged, own)
+                waiting, judged = [], []
                 if self._rungs and ends:
                     watcher.folds(done, self.n_folds, CrossValidation(fold_summary(folds), tuple(folds)).means)
         return CrossValidation(fold_summary(folds), tuple(folds), tuple(notes))
 
-    def _scored(self, choices: Choices, folds: list[_Fold], seed: int) -> list[dict[str, float]]:
-        data = [fold.data for fold in folds]
-        fitted = fit_heads(choices.head, choices.strategy, choices.policy, data, self.shared.n_classes, seed)
+    def _scored(
+        self, choices: Choices, rows: Sequence[FoldData] | SharedRows, judged: Sequence[_Judged], seed: int
+    ) -> list[dict[str, float]]:
+        fitted = fit_heads(choices.head, choices.strategy, choices.policy, rows, self.shared.n_classes, seed)
         return [
-            self.shared.scores(fold.held_out, _mean_answer(head, fold.judged))
-            for head, fold in zip(fitted, folds, strict=True)
+            self.shared.scores(each.rows, _mean_answer(head, each.views))
+            for head, each in zip(fitted, judged, strict=True)
         ]
 
     def fit(
@@ -215,7 +225,7 @@ class ProbeTask:
     def _answers(self, head: FittedHead, backbone: Backbone) -> npt.NDArray[np.float64]:
         """Give the probabilities [n, C] of the test part."""
         train, test = self.manifest.train, self.manifest.test
-        return _mean_answer(head, self._judged(backbone, test, np.sort(np.concatenate([train, test]))))
+        return _mean_answer(head, self._judged(backbone, test, np.sort(np.concatenate([train, test]))).views)
 
     def _prepared(self, choices: Choices) -> Choices:
         """Check the choices against the regime and bind the head to the data."""
@@ -238,20 +248,40 @@ class ProbeTask:
         with epoch_progress(f"{backbone.name}, {title}", recipe.training.epochs, watcher) as progress:
             return training.run(progress).backbone
 
-    def _judged(self, backbone: Backbone, rows: Rows, scope: Rows) -> list[npt.NDArray[np.float32]]:
-        """Give the features [n, D] of rows as they are, and of their mirror images where those count too."""
-        plain = self.features.rows(backbone, NoAugmentation(), 0, rows, scope)
-        return [plain, self.features.rows(backbone, HorizontalFlip(), 1, rows, scope)] if self.mirrored else [plain]
+    def _judged(self, backbone: Backbone, rows: Rows, scope: Rows) -> _Judged:
+        """Give the features of rows as they are, and of their mirror images where those count too."""
+        views = [self.features.rows(backbone, NoAugmentation(), 0, rows, scope)]
+        if self.mirrored:
+            views.append(self.features.rows(backbone, HorizontalFlip(), 1, rows, scope))
+        return _Judged(rows, views)
+
+    def _views(self, policy: Policy, backbone: Backbone, rows: Rows) -> tuple[Array, Rows]:
+        """Give the features of all views of training rows, one view after another, and the row of each."""
+        views = [self.features.rows(backbone, policy, view, rows, self.manifest.train) for view in range(policy.views)]
+        return np.concatenate(views) if len(views) > 1 else views[0], np.tile(rows, len(views))
+
+    def _shared_rows(self, choices: Choices) -> SharedRows | None:
+        """Give the training rows of all folds, where these differ in nothing but what each holds out.
+
+        None too where they are too many to be held together, or where folds are judged by and by.
+        """
+        own_backbones = not (choices.backbone.pretrained and isinstance(self.regime, Probe))
+        if self._rungs or own_backbones or not may_share(choices.head, choices.strategy, choices.policy):
+            return None
+        features, rows = self._views(choices.policy, choices.backbone, self.manifest.train)
+        if features.nbytes > STACKED_BYTES:
+            return None
+        # A strategy that keeps its rows still looks whether they are sound.
+        checked = choices.strategy.resample(features, self.manifest.labels[rows], self.shared.n_classes, 0)
+        held_by = self.manifest.frame["fold"].to_numpy()[rows]
+        return SharedRows.of(choices.head.scaling, checked.features, checked.labels, held_by)
 
     def _fold_data(
         self, choices: Choices, backbone: Backbone, rows: Rows, fold: object
     ) -> tuple[FoldData, tuple[str, ...]]:
         """Put the views of the training rows together, scale and resample them; nothing else is looked at."""
-        scope = self.manifest.train
-        policy = choices.policy
-        views = [self.features.rows(backbone, policy, view, rows, scope) for view in range(policy.views)]
-        features = np.concatenate(views) if len(views) > 1 else views[0]
-        labels = np.tile(self.manifest.labels[rows], len(views))
+        features, origin = self._views(choices.policy, backbone, rows)
+        labels = self.manifest.labels[origin]
         scaler = Scaler.fit(choices.head.scaling, features)
         seed = derive_seed(self.shared.seed, "resample", fold)
         resampled = choices.strategy.resample(scaler(features), labels, self.shared.n_classes, seed)

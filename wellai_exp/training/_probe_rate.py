@@ -17,11 +17,12 @@ import numpy as np
 from wellai_exp.augmentation import NoAugmentation
 from wellai_exp.data import FeatureStore, ImageReader
 from wellai_exp.imbalance import NoStrategy
-from wellai_exp.models import Backbone, LinearHead, Scaler
+from wellai_exp.models import Backbone, LinearHead
 from wellai_exp.seeding import generator
 from wellai_exp.training._features import BackboneFeatures, batch_size, one_function
+from wellai_exp.training._fold_rows import SharedRows
 from wellai_exp.training._shared import Shared
-from wellai_exp.training._solver import FoldData, solve
+from wellai_exp.training._solver import solve
 
 _HELD = 8
 _MATRIX = 2048
@@ -118,12 +119,12 @@ def measure_extraction(shared: Shared, backbone: Backbone, resize: str, *, round
 
 
 def measure_solver(folds: int, rows: int, dim: int, n_classes: int, seed: int, *, rounds: int = 3) -> SolverRate:
-    """Fit linear heads on drawn features of this shape, and multiply large matrices, in turn.
+    """Fit linear heads on drawn features that folds share, and multiply large matrices, in turn.
 
     Parameters
     ----------
     folds, rows, dim, n_classes : int
-        F, N of each fold, D, C.
+        F, the training rows of all folds, of which each leaves out one in F, D, C.
     seed : int
         Of the features.
     rounds : int
@@ -136,13 +137,11 @@ def measure_solver(folds: int, rows: int, dim: int, n_classes: int, seed: int, *
     import tensorflow as tf
 
     rng, head = generator(seed, "solver"), LinearHead()
-    data = []
-    for _ in range(folds):
-        features = rng.normal(size=(rows, dim)).astype(np.float32)
-        labels = rng.integers(0, n_classes, rows)
-        data.append(FoldData(features, labels, Scaler.fit("none", features)))
+    features = rng.normal(size=(rows, dim)).astype(np.float32)
+    labels = rng.integers(0, n_classes, rows)
+    data = SharedRows.of(head.scaling, features, labels, np.arange(rows) % folds)
     # A step has two products with the features: the logits, and the gradient of the class vectors.
-    operations = 2 * 2.0 * folds * rows * dim * n_classes * head.steps
+    operations = 2 * 2.0 * (folds - 1) * rows * dim * n_classes * head.steps
     one = tf.constant(rng.normal(size=(_MATRIX, _MATRIX)).astype(np.float32))
     multiplied = 20
 

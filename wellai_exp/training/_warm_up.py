@@ -13,10 +13,11 @@ from wellai_exp.errors import TrialFailed
 from wellai_exp.models import Scaler
 from wellai_exp.training._batches import Batches
 from wellai_exp.training._contrastive import ContrastiveWarmUp, anchors, projection, supervised_contrastive_loss
+from wellai_exp.training._fold_rows import FoldData
 from wellai_exp.training._network import Array, Network
 from wellai_exp.training._results import Choices, Rows
 from wellai_exp.training._shared import Shared
-from wellai_exp.training._solver import FoldData, solve
+from wellai_exp.training._solver import solve
 
 BATCH = 64
 

@@ -36,14 +36,13 @@ def solver_benchmark(cfg: DictConfig) -> None:
     bench, choices = Workbench.open(cfg), make_choices(cfg)
     manifest = bench.manifest
     dim = int(choices.backbone.members[0].build().output_shape[-1])
-    rows = len(manifest.fold_rows(0)[0])
-    shape = manifest.n_folds, rows, dim, len(manifest.classes)
+    shape = manifest.n_folds, len(manifest.train), dim, len(manifest.classes)
     console = Console()
     with console.status("fitting heads, and multiplying matrices, in turn"):
         rate = measure_solver(*shape, bench.shared.seed, rounds=rounds)
     folds, rows, dim, classes = shape
     console.print(
-        f"{folds} folds of {rows:,} x {dim} features, {classes} classes: {rate.seconds:.2f} s for "
+        f"{folds} folds on {rows:,} x {dim} features, {classes} classes: {rate.seconds:.2f} s for "
         f"{rate.operations / 1e9:.0f} GFLOP, {rate.ratio:.2f} times what the machine's {rate.matrix_rate / 1e9:.0f} "
         f"GFLOP/s allow (median of {rounds} rounds)",
         highlight=False,
