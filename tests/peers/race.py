@@ -219,6 +219,7 @@ def draw(rounds: list[dict[str, Any]], limit: float, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    least = min(best_of(each["name"], each["curve"]) for each in rounds)
     for index, name in enumerate(NAMES):
         for number, each in enumerate(own for own in rounds if own["name"] == name):
             curve = each["curve"]
@@ -237,7 +238,7 @@ def draw(rounds: list[dict[str, Any]], limit: float, path: Path) -> None:
     axes.set(
         xscale="log",
         xlim=(10, limit),
-        ylim=(0.5, 1),
+        ylim=(min(0.5, np.floor(10 * least) / 10), 1),
         xlabel="seconds since the command was typed",
         ylabel="test macro AUC-PR",
         title="Time to quality on 3,138 photographs of 62 poses, 2 cores",
@@ -246,7 +247,7 @@ def draw(rounds: list[dict[str, Any]], limit: float, path: Path) -> None:
     axes.set_xticks(ticks, [f"{at:,}" for at in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -298,8 +298,13 @@ class Study:
             raise
         return ""
 
-    def trials(self) -> pd.DataFrame:
+    def trials(self, *, but: Set[int] = frozenset()) -> pd.DataFrame:
         """Give every trial that counts.
+
+        Parameters
+        ----------
+        but : set of int
+            Numbers of trials to leave out; a table of all takes the longer the more there are.
 
         Returns
         -------
@@ -311,7 +316,8 @@ class Study:
             quantity by its name, of a pruned trial as last reported; then one for each searched key (an option's own
             arguments are named ``group.option.argument``).
         """
-        return results.trials_table(self.study.get_trials(deepcopy=False), self.goals)
+        wanted = (trial for trial in self.study.get_trials(deepcopy=False) if trial.number not in but)
+        return results.trials_table(wanted, self.goals)
 
     def curves(self) -> pd.DataFrame:
         """Give each report of the trials that count: ``trial``, ``epoch``, ``value`` (first objective), ``state``."""

@@ -50,12 +50,14 @@ class Speaker:
         self._title = ""
         self._said = 0.0
         self._shown_trials: set[int] = set()
+        self._best = -math.inf
 
     @contextmanager
     def trials(self, study: Study, stage: str) -> Iterator[Speaker]:
         """Show trials done, the best so far and the time left; call `finished` after each trial."""
         self._study, self._title = study, f"{stage} trials".strip()
-        self._shown_trials = set(study.trials()["number"])
+        self._shown_trials, self._best = set(), -math.inf
+        self._take_new(study)
         with self._shown(self._title, study.search.n_trials, study.finished, MofNCompleteColumn()):
             yield self
 
@@ -87,17 +89,20 @@ class Speaker:
         """Count a trial that is done."""
         if self._study is None or self._progress is None or self._task is None:
             return
-        trials = self._study.trials()
-        values = trials["value"].dropna()
-        best = f"best {values.max():.4f}" if len(values) else "no value yet"
-        self._progress.update(self._task, completed=len(trials), best=best, now="")
-        # Several workers end their trials in any order.
-        new = trials[~trials["number"].isin(self._shown_trials)]
-        self._shown_trials |= set(new["number"])
+        new = self._take_new(self._study)
+        best = "no value yet" if self._best == -math.inf else f"best {self._best:.4f}"
+        self._progress.update(self._task, completed=len(self._shown_trials), best=best, now="")
         if not self._console.is_terminal:
-            done = f"{len(trials)}/{self._study.search.n_trials}"
+            done = f"{len(self._shown_trials)}/{self._study.search.n_trials}"
             for _, trial in new.iterrows():
                 self._console.print(f"{self._title} {done} {_outcome(trial)} ({best})", highlight=False)
+
+    def _take_new(self, study: Study) -> pd.DataFrame:
+        """Give the trials that were not shown before; several workers end theirs in any order."""
+        new = study.trials(but=self._shown_trials)
+        self._shown_trials |= set(new["number"])
+        self._best = max([self._best, *new["value"].dropna()])
+        return new
 
 
 def _outcome(trial: pd.Series) -> str:
