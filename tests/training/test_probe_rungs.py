@@ -14,6 +14,7 @@ from short_training import CHOICES, SHORT, CutOffError, Listener, pretrained
 from wellai_exp.errors import SettingError
 from wellai_exp.search import Pruned
 from wellai_exp.training import Probe, Representation, Shared, _probe
+from wellai_exp.training._fold_rows import SharedRows
 from wellai_exp.training._solver import fit_heads
 from wellai_exp.verbs._follow import Follower
 
@@ -50,6 +51,25 @@ def test_nothing_is_fitted_after_a_rung_that_ends_the_trial(
     with pytest.raises(CutOffError):
         Probe(REPRESENTATION, rungs=[1]).task(make_shared()).cross_validate(choices, Listener(last=1))
     assert fitted == [1]
+
+
+def test_rows_too_many_to_be_shared_are_fitted_fold_by_fold_with_the_same_figures(
+    make_shared: Callable[[], Shared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def noting(*parts: Any) -> Any:
+        given.append(parts[3])
+        return fit_heads(*parts)
+
+    monkeypatch.setattr(_probe, "fit_heads", noting)
+    choices, task = replace(CHOICES, backbone=pretrained(tmp_path)), Probe(REPRESENTATION).task(make_shared())
+    together = task.cross_validate(choices)
+    monkeypatch.setattr(_probe, "STACKED_BYTES", 1)
+    alone = task.cross_validate(choices)
+    assert [type(rows) for rows in given] == [SharedRows, list, list, list]
+    for name in ("auc_pr_macro_mean", "log_loss_mean"):
+        assert alone.metrics[name] == pytest.approx(together.metrics[name], abs=1e-3)
 
 
 @pytest.mark.parametrize("rungs", [[0], [2, 1], [1, 1], ["one"], [1.5]])

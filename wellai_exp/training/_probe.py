@@ -268,9 +268,11 @@ class ProbeTask:
         own_backbones = not (choices.backbone.pretrained and isinstance(self.regime, Probe))
         if self._rungs or own_backbones or not may_share(choices.head, choices.strategy, choices.policy):
             return None
-        features, rows = self._views(choices.policy, choices.backbone, self.manifest.train)
-        if features.nbytes > STACKED_BYTES:
+        train = self.manifest.train
+        one = self.features.rows(choices.backbone, choices.policy, 0, train[:1], train)
+        if one.nbytes * len(train) * choices.policy.views > STACKED_BYTES:
             return None
+        features, rows = self._views(choices.policy, choices.backbone, train)
         # A strategy that keeps its rows still looks whether they are sound.
         checked = choices.strategy.resample(features, self.manifest.labels[rows], self.shared.n_classes, 0)
         held_by = self.manifest.frame["fold"].to_numpy()[rows]
