@@ -40,7 +40,7 @@ class Contest:
         parser.add_argument("split", type=Path, help="the table of photographs")
         parser.add_argument("record", type=Path, help="where the record is written, a line a better model")
         parser.add_argument("began", type=float, help="when the process was started, seconds since 1970")
-        parser.add_argument("--seconds", type=float, default=1200.0, help="how long the clock runs")
+        parser.add_argument("--seconds", type=float, required=True, help="how long the clock runs")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--kind", default="")
         asked = parser.parse_args()
