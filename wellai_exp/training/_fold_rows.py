@@ -134,12 +134,11 @@ def _stack(folds: Sequence[FoldData], strategy: Strategy, n_classes: int) -> Pro
 
 def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
     """Put the rows that a fold holds out into its block, and pad blocks to one length."""
-    folds, kind = len(rows.scalers), rows.scalers[0].kind
-    # Any scaling would do, as each fold corrects it; one near its own leaves little to lose in the correction.
-    common = Scaler.fit(kind, rows.features)
-    scaled = common(rows.features)
+    folds = len(rows.scalers)
+    # Any scaling would do, as each fold corrects it; that of one fold is near the others', so that little is lost.
+    common = rows.scalers[0]
     shape = folds, int(np.bincount(rows.held_by).max()), folds - 1
-    features = np.zeros((*shape[:2], scaled.shape[1]), np.float32)
+    features = np.zeros((*shape[:2], rows.features.shape[1]), np.float32)
     targets = np.zeros((*shape, n_classes), np.float32)
     weights = np.zeros(shape, np.float32)
     counts = np.stack([np.bincount(rows.labels[rows.held_by != fold], minlength=n_classes) for fold in range(folds)])
@@ -147,7 +146,7 @@ def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
     for block, others in enumerate(partners(folds)):
         held = np.flatnonzero(rows.held_by == block)
         labels = rows.labels[held]
-        features[block, : len(held)] = scaled[held]
+        features[block, : len(held)] = common(rows.features[held])
         targets[block, np.arange(len(held)), :, labels] = 1.0
         weights[block, : len(held)] = row_weight[others][:, labels].T
     lens = _lens(common, rows.scalers)
