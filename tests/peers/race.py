@@ -210,7 +210,11 @@ def versus(rounds: list[dict[str, Any]], held: pd.DataFrame) -> None:
             here = np.median([reached(own, best) for own in mine])
             factors.append(reached(curve, best) / here)
         ahead = 100 * (held.loc[OURS, "best"] - held.loc[name, "best"])
-        print(f"{name}: its best was reached here {np.median(factors):.1f} times sooner; ahead by {ahead:.1f} points")
+        each_round = ", ".join(f"{factor:.1f}" for factor in sorted(factors))
+        print(
+            f"{name}: its best was reached here {np.median(factors):.1f} times sooner ({each_round} by its rounds); "
+            f"ahead by {ahead:.1f} points"
+        )
 
 
 def draw(rounds: list[dict[str, Any]], limit: float, path: Path) -> None:
