@@ -270,7 +270,9 @@ class ProbeTask:
             return None
         train = self.manifest.train
         one = self.features.rows(choices.backbone, choices.policy, 0, train[:1], train)
-        if one.nbytes * len(train) * choices.policy.views > STACKED_BYTES:
+        # Beside its features a row has, as float32, a target for every fold that trains on it.
+        a_row = one.nbytes + 4 * self.shared.n_classes * (self.n_folds - 1)
+        if a_row * len(train) * choices.policy.views > STACKED_BYTES:
             return None
         features, rows = self._views(choices.policy, choices.backbone, train)
         # A strategy that keeps its rows still looks whether they are sound.
