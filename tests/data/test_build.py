@@ -68,6 +68,26 @@ def test_twins_stay_together_and_every_row_is_there(photos: Path, store: Path) -
     assert 0.15 < len(manifest.test) / len(manifest.frame) < 0.25
 
 
+def test_a_split_is_dealt_once(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = _build(photos, tmp_path).digest
+
+    def not_again(*_: object) -> None:
+        raise AssertionError("it is known already")
+
+    for step in ("test_part", "fold_of"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Split, step, not_again)
+            assert _build(photos, tmp_path).digest == digest
+            for other in (Split(folds=3, seed=1), Split(folds=3, near_duplicates=False)):
+                with pytest.raises(AssertionError, match="known already"):
+                    _build(photos, tmp_path, other)
+    with monkeypatch.context() as patch:
+        patch.setattr("wellai_exp.data._build.version", lambda package: f"another {package}")
+        patch.setattr(Split, "test_part", not_again)
+        with pytest.raises(AssertionError, match="known already"):
+            _build(photos, tmp_path)
+
+
 def test_without_near_duplicates_only_equal_bytes_are_grouped(photos: Path, store: Path) -> None:
     manifest = _build(photos, store, Split(folds=3, near_duplicates=False))
     assert manifest.frame["group"].nunique() == sum(SIZES.values())

@@ -222,7 +222,7 @@ def test_damaged_groups_are_looked_for_again(tmp_path: Path, caplog: pytest.LogC
         (other,) = set((tmp_path / "twins").iterdir()) - {cache}
         cache.write_bytes(other.read_bytes())
     else:
-        middle = whole.index(b"groups.npy") + 60
+        middle = whole.index(b"numbers.npy") + 60
         flipped = bytes([whole[middle] ^ 255])
         cache.write_bytes(whole[:middle] if harm == "cut" else whole[:middle] + flipped + whole[middle + 1 :])
     np.testing.assert_array_equal(remembered_groups(hashes, mirrored, 20, tmp_path), expected)

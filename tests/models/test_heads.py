@@ -74,6 +74,18 @@ def test_the_penalty_leaves_biases_free() -> None:
     assert float(LinearHead().penalty(weights)) == pytest.approx(0.5 * 4.0 * 2 * 3 * 4)
 
 
+def test_the_gradient_of_the_penalty_is_each_kernel_itself() -> None:
+    import tensorflow as tf
+
+    weights = [tf.Variable(weight) for weight in MLPHead().initial(2, 3, 4, 0)]
+    with tf.GradientTape() as tape:
+        value = 3.0 * MLPHead().penalty(weights)
+    gradients = tape.gradient(value, weights)
+    for kernel, bias in ((0, 1), (2, 3)):
+        np.testing.assert_allclose(gradients[kernel], 3.0 * weights[kernel], rtol=1e-6)
+        assert gradients[bias] is None
+
+
 def test_cosine_logits_stay_within_the_scale() -> None:
     one = fitted(CosineHead(scale=5.0, scaling="none"))
     logits = one.logits(1000 * np.random.default_rng(0).normal(size=(20, 7)).astype(np.float32)) - one.bias

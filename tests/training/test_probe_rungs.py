@@ -65,7 +65,8 @@ def test_rows_too_many_to_be_shared_are_fitted_fold_by_fold_with_the_same_figure
     monkeypatch.setattr(_probe, "fit_heads", noting)
     choices, task = replace(CHOICES, backbone=pretrained(tmp_path)), Probe(REPRESENTATION).task(make_shared())
     together = task.cross_validate(choices)
-    monkeypatch.setattr(_probe, "STACKED_BYTES", 1)
+    for bound in ("STACKED_BYTES", "SHARED_BYTES"):
+        monkeypatch.setattr(_probe, bound, 1)
     alone = task.cross_validate(choices)
     assert [type(rows) for rows in given] == [SharedRows, list, list, list]
     for name in ("auc_pr_macro_mean", "log_loss_mean"):

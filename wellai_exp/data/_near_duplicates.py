@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wellai_exp.paths import write_whole
-
-_LOG = logging.getLogger("wellai_exp.data")
+from wellai_exp.data._remembered import remembered
 
 IntArray = npt.NDArray[np.int64]
 HashArray = npt.NDArray[np.uint64]
@@ -28,7 +24,7 @@ _BLOCK = 1024
 # Of so many pairs of a block one has to remain for products of the whole block to cost less than counting pair by pair.
 _MANY = 64
 # Raised whenever the same hashes would be grouped otherwise.
-_VERSION = 1
+_VERSION = 2
 
 
 def perceptual_hash(grey: npt.NDArray[np.uint8]) -> tuple[HashArray, HashArray]:
@@ -145,34 +141,13 @@ def remembered_groups(hashes: HashArray, mirrored: HashArray, threshold: int, st
     StoreError
         Where the store cannot be written.
     """
-    asked = hashlib.sha256(f"{_VERSION} {threshold} {len(hashes)} ".encode())
-    asked.update(np.hstack([hashes, mirrored]).tobytes())
-    cache = store / "twins" / f"{asked.hexdigest()[:24]}.npz"
-    if (known := _read_groups(cache, len(hashes))) is not None:
-        return known
-    groups = near_duplicate_groups(hashes, mirrored, threshold)
-    with write_whole(cache) as beside, beside.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, groups=groups, seal=_seal(groups))
-    return groups
-
-
-def _read_groups(cache: Path, n: int) -> IntArray | None:
-    """Read groups; None where there are none, or damaged ones."""
-    if not cache.exists():
-        return None
-    try:
-        with np.load(cache, allow_pickle=False) as stored:
-            groups, seal = np.asarray(stored["groups"], np.int64), stored["seal"]
-        if groups.shape != (n,) or seal.tobytes() != _seal(groups).tobytes():
-            raise ValueError("it is not as it was written")
-    except Exception as error:  # a flipped bit can raise almost anything, and the hashes still tell the groups
-        _LOG.warning("The near-duplicates in %s are damaged (%s); they are looked for again.", cache, error)
-        return None
-    return groups
-
-
-def _seal(groups: IntArray) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(hashlib.sha256(groups.tobytes()).digest(), np.uint8)
+    return remembered(
+        store / "twins",
+        f"{_VERSION} {threshold}",
+        [np.hstack([hashes, mirrored])],
+        lambda: near_duplicate_groups(hashes, mirrored, threshold),
+        "The near-duplicates",
+    )
 
 
 def nearest_twins(

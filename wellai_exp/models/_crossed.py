@@ -46,7 +46,8 @@ def crossed_logits(head: Head, weights: list[Any], blocks: Sequence[Any], scale:
 
     # What a fold does to its features it may as well do to its vectors, which are fewer.
     vectors = head.class_vectors(weights) * scale
-    bias = head.class_bias(weights)[:, 0] - ops.matmul(vectors, ops.transpose(shift, (0, 2, 1)))[..., 0]
+    # No product of matrices: its gradient would be one of columns with rows, which TensorFlow takes long for.
+    bias = head.class_bias(weights)[:, 0] - ops.sum(vectors * shift, axis=-1)
     folds, classes = bias.shape
     products = ops.reshape(_products(blocks, vectors), (folds, -1, folds - 1, classes))
     return products + ops.take(bias, partners(folds), axis=0)[:, None]

@@ -127,10 +127,12 @@ class BackboneFeatures:
         Returns
         -------
         numpy.ndarray
-            float32 [n, D].
+            float32 [n, D]; read-only where it is what is held.
         """
-        picked = np.searchsorted(scope, rows)
-        parts = [self._member(member, policy, view, scope)[picked] for member in backbone.members]
+        parts = [self._member(member, policy, view, scope) for member in backbone.members]
+        if not np.array_equal(rows, scope):
+            picked = np.searchsorted(scope, rows)
+            parts = [part[picked] for part in parts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _space(self, member: Backbone, policy: Policy, view: int) -> str:
@@ -156,6 +158,7 @@ class BackboneFeatures:
             )
             self.computed += table.computed
             features = table.gather(np.arange(len(rows)))
+            features.flags.writeable = False
         self._hold(held, features)
         return features
 

@@ -5,8 +5,9 @@ Shapes: F folds, N rows of a fold (padded to one number), n rows that a fold hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,37 @@ class SharedRows:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """The rows that each fold holds out, scaled and padded to one length; made one by one, when asked for.
+
+    Parameters
+    ----------
+    rows : SharedRows
+        All rows.
+    scaler : Scaler
+        What scales them.
+    """
+
+    rows: SharedRows
+    scaler: Scaler
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """F, n and D, of all together."""
+        held = np.bincount(self.rows.held_by)
+        return len(held), int(held.max()), self.rows.features.shape[1]
+
+    def __iter__(self) -> Iterator[Array]:
+        """Give the blocks, each float32 [n, D], in the order of the folds."""
+        folds, *shape = self.shape
+        for fold in range(folds):
+            block = np.zeros(shape, np.float32)
+            own = self.scaler(self.rows.features[self.rows.held_by == fold])
+            block[: len(own)] = own
+            yield block
+
+
+@dataclass(frozen=True)
 class Problem:
     """What the solver minimises: the sum of all losses, each times its weight, over folds that never meet.
 
@@ -75,8 +107,8 @@ class Problem:
 
     Parameters
     ----------
-    features : numpy.ndarray
-        float32 [F, N, D], or [F, n, D].
+    features : numpy.ndarray or Blocks
+        float32 [F, N, D], or crossed [F, n, D].
     targets, weights, prior : numpy.ndarray
         float32 [F, N, C], [F, N] and [F, 1, C], or [F, n, F - 1, C], [F, n, F - 1] and [F, 1, F - 1, C].
     counts : numpy.ndarray
@@ -87,7 +119,7 @@ class Problem:
         Of crossed rows, the `scale` and `shift`, float32 [F, 1, D], through which each fold sees the features.
     """
 
-    features: Array
+    features: Array | Blocks
     targets: Array
     weights: Array
     prior: Array
@@ -96,9 +128,13 @@ class Problem:
     lens: tuple[Array, ...] = ()
 
     @property
-    def tensors(self) -> tuple[Array, ...]:
-        """The numbers that the loop reads, those of the lens last."""
-        return self.features, self.targets, self.weights, self.prior, *self.lens
+    def tensors(self) -> tuple[Any, ...]:
+        """The tensors that the loop reads, features first (crossed: one a block), those of the lens last."""
+        import tensorflow as tf
+
+        crossed = isinstance(self.features, Blocks)
+        features = [tf.constant(block) for block in self.features] if crossed else tf.constant(self.features)
+        return features, *(tf.constant(part) for part in (self.targets, self.weights, self.prior, *self.lens))
 
 
 def may_share(head: Head, strategy: Strategy, policy: Policy) -> bool:
@@ -107,6 +143,11 @@ def may_share(head: Head, strategy: Strategy, policy: Policy) -> bool:
     Every row has to be used as it is, and the features may enter nothing but a product.
     """
     return head.linear and strategy.keeps_rows and not policy.mixes_labels
+
+
+def crossed_bytes(rows: int, dim: int, folds: int, n_classes: int) -> int:
+    """Give what :class:`SharedRows` weigh once laid out: features, and a target for every fold that trains on a row."""
+    return 4 * rows * (dim + n_classes * (folds - 1))
 
 
 def state(rows: Sequence[FoldData] | SharedRows, strategy: Strategy, n_classes: int) -> Problem:
@@ -134,11 +175,10 @@ def _stack(folds: Sequence[FoldData], strategy: Strategy, n_classes: int) -> Pro
 
 def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
     """Put the rows that a fold holds out into its block, and pad blocks to one length."""
-    folds = len(rows.scalers)
     # Any scaling would do, as each fold corrects it; that of one fold is near the others', so that little is lost.
-    common = rows.scalers[0]
-    shape = folds, int(np.bincount(rows.held_by).max()), folds - 1
-    features = np.zeros((*shape[:2], rows.features.shape[1]), np.float32)
+    features = Blocks(rows, rows.scalers[0])
+    folds, length, _ = features.shape
+    shape = folds, length, folds - 1
     targets = np.zeros((*shape, n_classes), np.float32)
     weights = np.zeros(shape, np.float32)
     counts = np.stack([np.bincount(rows.labels[rows.held_by != fold], minlength=n_classes) for fold in range(folds)])
@@ -146,10 +186,9 @@ def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
     for block, others in enumerate(partners(folds)):
         held = np.flatnonzero(rows.held_by == block)
         labels = rows.labels[held]
-        features[block, : len(held)] = common(rows.features[held])
         targets[block, np.arange(len(held)), :, labels] = 1.0
         weights[block, : len(held)] = row_weight[others][:, labels].T
-    lens = _lens(common, rows.scalers)
+    lens = _lens(features.scaler, rows.scalers)
     return Problem(features, targets, weights, _prior(counts)[partners(folds)][:, None], counts, rows.scalers, lens)
 
 

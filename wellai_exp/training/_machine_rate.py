@@ -10,16 +10,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from statistics import median
-from typing import Any
 
 import numpy as np
 
 from wellai_exp.errors import WellaiError
 from wellai_exp.runtime import prepare_tensorflow
+from wellai_exp.training._features import streamed
 from wellai_exp.training._network import Network, Recipe
 
 WORK = ("features", "training")
 _WARM_UP = 2
+# Batches that a run of features takes one after another, as extraction does with any number of them.
+_BATCHES = 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class MachineRates:
     setting : MachineSetting
         The setting.
     rounds : dict of str to list of float
-        ``features`` (the network alone, forwards) and ``training`` (whole steps), a figure a round.
+        ``features`` (the network alone, forwards, batches under way together as in extraction) and ``training`` (whole
+        steps), a figure a round.
     """
 
     setting: MachineSetting
@@ -186,7 +189,7 @@ def _work(pipe: Connection, recipe: Recipe, n_classes: int, setting: MachineSett
         pipe.send(0.0)
         while True:
             work, seconds = pipe.recv()
-            pipe.send(_images_per_second(runs[work], setting.batch_size, seconds))
+            pipe.send(_images_per_second(runs[work], seconds))
     except EOFError:
         return
     except (
@@ -195,8 +198,8 @@ def _work(pipe: Connection, recipe: Recipe, n_classes: int, setting: MachineSett
         pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
 
 
-def _runs(recipe: Recipe, n_classes: int, batch_size: int) -> dict[str, Callable[[], Any]]:
-    """Give what can be timed, warm."""
+def _runs(recipe: Recipe, n_classes: int, batch_size: int) -> dict[str, Callable[[], int]]:
+    """Give what can be timed, warm; each says how many images it went through."""
     prepare_tensorflow()
     import tensorflow as tf
 
@@ -208,20 +211,23 @@ def _runs(recipe: Recipe, n_classes: int, batch_size: int) -> dict[str, Callable
     targets = np.eye(n_classes, dtype=np.float32)[labels]
     batch = tf.constant(images, tf.float32), tf.constant(targets), tf.ones(batch_size)
     prior = np.full((1, n_classes), 1.0 / n_classes, np.float32)
-    uint8 = tf.constant(images)
-    runs: dict[str, Callable[[], Any]] = {
-        "features": lambda: network.features(uint8),
-        "training": lambda: float(network.step(batch, prior, recipe.optimizer.learning_rate, (0, 0))),
-    }
+
+    def features() -> int:
+        return sum(map(len, streamed(network.features, [images] * _BATCHES)))
+
+    def training() -> int:
+        float(network.step(batch, prior, recipe.optimizer.learning_rate, (0, 0)))
+        return batch_size
+
+    runs = {"features": features, "training": training}
     for run in runs.values():
         for _ in range(_WARM_UP):
             run()
     return runs
 
 
-def _images_per_second(run: Callable[[], Any], batch_size: int, seconds: float) -> float:
+def _images_per_second(run: Callable[[], int], seconds: float) -> float:
     images, start = 0, time.perf_counter()
     while (passed := time.perf_counter() - start) < seconds:
-        run()
-        images += batch_size
+        images += run()
     return images / passed

@@ -17,7 +17,7 @@ from wellai_exp.models import Backbone, FittedHead, LinearHead, Scaler
 from wellai_exp.seeding import derive_seed
 from wellai_exp.training._features import BackboneFeatures
 from wellai_exp.training._finetune import NOBODY, Decoupled, FineTune
-from wellai_exp.training._fold_rows import FoldData, SharedRows, may_share
+from wellai_exp.training._fold_rows import FoldData, SharedRows, crossed_bytes, may_share
 from wellai_exp.training._loop import Training
 from wellai_exp.training._network import Teacher
 from wellai_exp.training._optimizers import Optimizer
@@ -31,6 +31,8 @@ Array = npt.NDArray[np.float32]
 
 # Small folds are fitted together, because one alone leaves cores idle; large ones do not, and would fill the memory.
 STACKED_BYTES = 256 * 2**20
+# Rows that folds share are fitted together longer: they lie there once for all folds.
+SHARED_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,10 +271,9 @@ class ProbeTask:
         if self._rungs or own_backbones or not may_share(choices.head, choices.strategy, choices.policy):
             return None
         train = self.manifest.train
-        one = self.features.rows(choices.backbone, choices.policy, 0, train[:1], train)
-        # Beside its features a row has, as float32, a target for every fold that trains on it.
-        a_row = one.nbytes + 4 * self.shared.n_classes * (self.n_folds - 1)
-        if a_row * len(train) * choices.policy.views > STACKED_BYTES:
+        dim = self.features.rows(choices.backbone, choices.policy, 0, train[:1], train).shape[1]
+        seen = len(train) * choices.policy.views
+        if crossed_bytes(seen, dim, self.n_folds, self.shared.n_classes) > SHARED_BYTES:
             return None
         features, rows = self._views(choices.policy, choices.backbone, train)
         # A strategy that keeps its rows still looks whether they are sound.

@@ -168,9 +168,11 @@ class _Shape:
 
         partners = (self.folds - 1,) if self.crossed else ()
         blocks, classes = (self.folds, None), (*partners, self.classes)
-        shapes = [(*blocks, self.dim), (*blocks, *classes), (*blocks, *partners), (self.folds, 1, *classes)]
+        block = tf.TensorSpec((None, self.dim))
+        features = [block] * self.folds if self.crossed else tf.TensorSpec((*blocks, self.dim))
+        shapes = [(*blocks, *classes), (*blocks, *partners), (self.folds, 1, *classes)]
         shapes += [(self.folds, 1, self.dim)] * (2 if self.crossed else 0)
-        return [[tf.TensorSpec(shape) for shape in shapes], tf.TensorSpec((None, self.folds, None), tf.int32)]
+        return [[features, *map(tf.TensorSpec, shapes)], tf.TensorSpec((None, self.folds, None), tf.int32)]
 
 
 class _Loop:
@@ -205,9 +207,9 @@ class _Loop:
             for moment in moments:
                 moment.assign(tf.zeros_like(moment))
         drawn = np.zeros((0, self.shape.folds, 0), np.int32) if batches is None else batches.astype(np.int32)
-        data = [tf.constant(part) for part in problem.tensors]
         numbers = [tf.constant(list(_numbers(part).values()), tf.float32) for part in parts]
-        loss = self._run(data, drawn, numbers, tf.constant(parts[0].steps), tf.constant(mix_seed, tf.int64))
+        steps = tf.constant(parts[0].steps)
+        loss = self._run(list(problem.tensors), drawn, numbers, steps, tf.constant(mix_seed, tf.int64))
         return [np.array(variable.numpy()) for variable in self.variables], float(loss)
 
     def _batch(self, whole: Sequence[Any], rows: Any, parts: Sequence[Any], prior: Any, seed: Any) -> Sequence[Any]:
@@ -269,7 +271,7 @@ class _Loop:
             ]
             head = parts[0]
             smooth = smoothed(targets, prior, head.label_smoothing)
-            whole = (tf.unstack(x) if lens else x, targets, weights, smooth)
+            whole = x, targets, weights, smooth
             loss = tf.constant(0.0)
             for step in tf.range(steps):
                 rows = drawn[step] if self.shape.drawn else None
