@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wellai_exp import metrics
+from wellai_exp.metrics._average_precision import Ranking
 
 FloatArray = npt.NDArray[np.float64]
 Case = tuple[npt.NDArray[np.int64], FloatArray]
@@ -112,6 +113,16 @@ def reference_of_probabilities(
 def assert_among(found: dict[str, float], expected: dict[str, float]) -> None:
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=TOLERANCE, rel=0, nan_ok=True), name
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 40, 2**17])
+def test_however_few_ranks_are_summed_at_a_time(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wellai_exp.metrics._average_precision._CHUNK", chunk)
+    rng = np.random.default_rng(chunk)
+    labels, scores = rng.integers(0, 6, 40), rng.integers(0, 9, (40, 6)) / 8
+    targets, weights = labels[:, None] == np.arange(6), rng.choice(WEIGHTS, 40)
+    expected = reference_average_precision(targets, scores, weights)
+    np.testing.assert_allclose(Ranking.of_classes(targets, scores).average_precision(weights), expected, atol=TOLERANCE)
 
 
 @given(weighted_cases())

@@ -78,6 +78,8 @@ def draw(root: Path, count: int) -> None:
     """Draw pictures of classes that differ in their colours and shapes."""
     with ProcessPoolExecutor() as pool:
         list(pool.map(_draw_class, [root] * CLASSES, range(CLASSES), [count] * CLASSES))
+    # Or what is timed next would wait for the disk to write them.
+    os.sync()
 
 
 def _draw_class(root: Path, label: int, count: int) -> None:

@@ -105,9 +105,8 @@ def near_duplicate_groups(hashes: HashArray, mirrored: HashArray, threshold: int
     waiting: list[tuple[IntArray, IntArray]] = []
     held = 0
     for one, other, _ in _near_blocks(both, threshold):
-        linking = one < other
-        waiting.append((one[linking], other[linking]))
-        held += int(linking.sum())
+        waiting.append((one, other))
+        held += len(one)
         # Merging now and then keeps few more pairs than one block may have.
         if held > _BLOCK * _BLOCK:
             component, waiting, held = _merged(component, waiting), [], 0
@@ -210,33 +209,36 @@ def near_pairs(hashes: HashArray, mirrored: HashArray, threshold: int) -> tuple[
     Returns
     -------
     tuple of three arrays of int64, each of shape (m,)
-        One row and the other, the first before the second, and the bits between them.
+        One row and the other, the first before the second, and the bits between them; sorted by the rows.
     """
     blocks = [*_near_blocks(np.hstack([hashes, mirrored]), threshold)] if len(hashes) else []
     one, other, bits = (
         np.concatenate([block[part] for block in blocks]) if blocks else np.zeros(0, np.int64) for part in range(3)
     )
-    forward = one < other
-    return one[forward], other[forward], bits[forward]
+    order = np.lexsort((other, one))
+    return one[order], other[order], bits[order]
 
 
 def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
-    """Give the near pairs of a block of rows with another, block after block, each row with itself and those after.
+    """Give the near pairs of a block of rows with another, block after block, each pair once, the first row first.
 
     A mirror turns the sign of every other horizontal frequency and leaves the rest, so that on half of the bits a
     picture, its mirror image and theirs are told apart by one product. Pictures of different things differ there in 64
     of 128 bits: few pairs remain to be counted in full; where many pictures of a block are alike, three products more
     say of all which are. The medians of a picture and of its mirror image may part, by which their shared bits differ;
-    that is allowed for.
+    that is allowed for, and as the worst of a block decides how many pairs of it remain, like stand with like.
     """
-    plain, flipped = both[:, :WORDS], both[:, WORDS:]
-    kept = np.ascontiguousarray(_signs(plain)[:, ::2])
-    parted = (kept != _signs(flipped)[:, ::2]).sum(axis=1)
+    kept = _signs(both[:, :WORDS])[:, ::2]
+    parted = (kept != _signs(both[:, WORDS:])[:, ::2]).sum(axis=1)
+    place = np.argsort(parted, kind="stable")
+    kept, parted = np.ascontiguousarray(kept[place]), parted[place]
+    plain, flipped = both[place, :WORDS], both[place, WORDS:]
     for top in range(0, len(both), _BLOCK):
         rows = slice(top, top + _BLOCK)
         for left in range(top, len(both), _BLOCK):
             columns = slice(left, left + _BLOCK)
-            allowed = threshold + max(parted[rows].max(), parted[columns].max())
+            # They are sorted by it, so that the last of the columns has parted most.
+            allowed = threshold + parted[columns][-1]
             alike = kept[rows] @ kept[columns].T
             found = np.flatnonzero(alike >= kept.shape[1] - 2 * allowed)
             if _MANY * len(found) > alike.size:
@@ -244,9 +246,12 @@ def _near_blocks(both: HashArray, threshold: int) -> Iterator[tuple[IntArray, In
                 found = np.flatnonzero(apart <= threshold)
             one, other = np.divmod(found, alike.shape[1])
             one, other = one + top, other + left
+            # A block has each of its own pairs twice, and each row with itself.
+            one, other = one[one < other], other[one < other]
             bits = _pairs_apart(plain, flipped, one, other)
             near = bits <= threshold
-            yield one[near], other[near], bits[near]
+            ends = np.sort(place[np.stack([one[near], other[near]])], axis=0)
+            yield ends[0], ends[1], bits[near]
 
 
 def _pairs_apart(plain: HashArray, flipped: HashArray, one: IntArray, other: IntArray) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ def average_precision(targets: npt.ArrayLike, scores: npt.ArrayLike) -> FloatArr
     return Ranking.of_classes(truth.astype(bool, copy=False), array).average_precision()
 
 
+# Weights of so many ranks are summed at a time: of more they would have left the processor's caches.
+_CHUNK = 2**17
+
+
 class Ranking:
     """Rows ranked by their scores once, so that their average precision under many weightings costs a few sums.
 
@@ -75,6 +80,8 @@ class Ranking:
         # Rows down to that end: whole segments between such ends, so that no running sum over all rows is stored.
         starts = np.union1d(np.arange(self._columns) * length, end + 1)
         self._starts = starts[starts < rows.size]
+        chunks = np.searchsorted(self._starts, np.arange(0, rows.size, _CHUNK))
+        self._edges = np.unique(np.append(chunks, len(self._starts)))
         self._segments_until = np.searchsorted(self._starts, end, side="right")
         self._segments_before = np.searchsorted(self._starts, column, side="left")
 
@@ -107,7 +114,7 @@ class Ranking:
             above = self._end + 1.0
         else:
             own = weights[self._hit_rows]
-            segments = _running(np.add.reduceat(weights[self._rows], self._starts))
+            segments = _running(self._segment_sums(weights))
             above = segments[self._segments_until] - segments[self._segments_before]
         running = _running(own)
         positives = running[self._until] - running[self._before]
@@ -116,6 +123,15 @@ class Ranking:
         weight = np.bincount(self._of, own, self._columns)
         result: FloatArray = np.divide(total, weight, out=np.full(self._columns, np.nan), where=weight > 0)
         return result
+
+    def _segment_sums(self, weights: FloatArray) -> FloatArray:
+        """Give the sum of the weights of each segment's rows."""
+        bounds = np.append(self._starts, len(self._rows))
+        sums = np.empty(len(self._starts))
+        for first, end in pairwise(self._edges):
+            rows = self._rows[bounds[first] : bounds[end]]
+            np.add.reduceat(weights[rows], self._starts[first:end] - bounds[first], out=sums[first:end])
+        return sums
 
 
 def _running(values: FloatArray) -> FloatArray:

@@ -102,15 +102,17 @@ class Blocks:
 class Problem:
     """What the solver minimises: the sum of all losses, each times its weight, over folds that never meet.
 
-    A fold's weights sum to about 1, and padding has weight 0. Stacked rows have leading axes [F, N]; those of crossed
-    ones are [F, n] for features, and [F, n, F - 1] for what differs from partner to partner.
+    A fold's weights sum to about 1; padding has weight 0 and the label -1. Stacked rows have leading axes [F, N]; those
+    of crossed ones are [F, n], and [F, n, F - 1] for what differs from partner to partner.
 
     Parameters
     ----------
     features : numpy.ndarray or Blocks
         float32 [F, N, D], or crossed [F, n, D].
-    targets, weights, prior : numpy.ndarray
-        float32 [F, N, C], [F, N] and [F, 1, C], or [F, n, F - 1, C], [F, n, F - 1] and [F, 1, F - 1, C].
+    labels : numpy.ndarray
+        int32 [F, N], or [F, n].
+    weights, prior : numpy.ndarray
+        float32 [F, N] and [F, 1, C], or [F, n, F - 1] and [F, 1, F - 1, C].
     counts : numpy.ndarray
         int [F, C], training rows of each class.
     scalers : tuple of Scaler
@@ -120,7 +122,7 @@ class Problem:
     """
 
     features: Array | Blocks
-    targets: Array
+    labels: npt.NDArray[np.int32]
     weights: Array
     prior: Array
     counts: Labels
@@ -134,7 +136,7 @@ class Problem:
 
         crossed = isinstance(self.features, Blocks)
         features = [tf.constant(block) for block in self.features] if crossed else tf.constant(self.features)
-        return features, *(tf.constant(part) for part in (self.targets, self.weights, self.prior, *self.lens))
+        return features, *(tf.constant(part) for part in (self.labels, self.weights, self.prior, *self.lens))
 
 
 def may_share(head: Head, strategy: Strategy, policy: Policy) -> bool:
@@ -146,7 +148,7 @@ def may_share(head: Head, strategy: Strategy, policy: Policy) -> bool:
 
 
 def crossed_bytes(rows: int, dim: int, folds: int, n_classes: int) -> int:
-    """Give what :class:`SharedRows` weigh once laid out: features, and a target for every fold that trains on a row."""
+    """Give what :class:`SharedRows` weigh in the loop: features, and a target for every fold that trains on a row."""
     return 4 * rows * (dim + n_classes * (folds - 1))
 
 
@@ -161,16 +163,16 @@ def _stack(folds: Sequence[FoldData], strategy: Strategy, n_classes: int) -> Pro
     # A fold alone is stacked as it lies: a large one should not be held twice.
     alone = len(folds) == 1
     features = folds[0].features[None] if alone else np.zeros((*shape, folds[0].features.shape[1]), np.float32)
-    targets = np.zeros((*shape, n_classes), np.float32)
+    labels = np.full(shape, -1, np.int32)
     weights = np.zeros(shape, np.float32)
     counts = np.stack([np.bincount(fold.labels, minlength=n_classes) for fold in folds])
     for index, fold in enumerate(folds):
         rows = len(fold.labels)
         if not alone:
             features[index, :rows] = fold.features
-        targets[index, np.arange(rows), fold.labels] = 1.0
+        labels[index, :rows] = fold.labels
         weights[index, :rows] = _row_weight(strategy, counts[index])[fold.labels]
-    return Problem(features, targets, weights, _prior(counts)[:, None], counts, tuple(fold.scaler for fold in folds))
+    return Problem(features, labels, weights, _prior(counts)[:, None], counts, tuple(fold.scaler for fold in folds))
 
 
 def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
@@ -179,17 +181,16 @@ def _cross(rows: SharedRows, strategy: Strategy, n_classes: int) -> Problem:
     features = Blocks(rows, rows.scalers[0])
     folds, length, _ = features.shape
     shape = folds, length, folds - 1
-    targets = np.zeros((*shape, n_classes), np.float32)
+    labels = np.full(shape[:2], -1, np.int32)
     weights = np.zeros(shape, np.float32)
     counts = np.stack([np.bincount(rows.labels[rows.held_by != fold], minlength=n_classes) for fold in range(folds)])
     row_weight = np.stack([_row_weight(strategy, own) for own in counts])
     for block, others in enumerate(partners(folds)):
-        held = np.flatnonzero(rows.held_by == block)
-        labels = rows.labels[held]
-        targets[block, np.arange(len(held)), :, labels] = 1.0
-        weights[block, : len(held)] = row_weight[others][:, labels].T
+        own = rows.labels[rows.held_by == block]
+        labels[block, : len(own)] = own
+        weights[block, : len(own)] = row_weight[others][:, own].T
     lens = _lens(features.scaler, rows.scalers)
-    return Problem(features, targets, weights, _prior(counts)[partners(folds)][:, None], counts, rows.scalers, lens)
+    return Problem(features, labels, weights, _prior(counts)[partners(folds)][:, None], counts, rows.scalers, lens)
 
 
 def _lens(common: Scaler, scalers: Sequence[Scaler]) -> tuple[Array, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -160,8 +160,9 @@ class ProbeTask:
         own = self.shared.seed if seed is None else seed
         if (shared := self._shared_rows(choices)) is not None:
             scope, held_by = self.manifest.train, range(self.n_folds)
-            judged = [self._judged(choices.backbone, self.manifest.fold_rows(fold)[1], scope) for fold in held_by]
-            scored = self._scored(choices, shared, judged, own)
+            # Taken one by one: together they are as many as all features.
+            each = (self._judged(choices.backbone, self.manifest.fold_rows(fold)[1], scope) for fold in held_by)
+            scored = self._scored(choices, shared, each, own)
             return CrossValidation(fold_summary(scored), tuple(scored))
         folds: list[dict[str, float]] = []
         notes: list[str] = []
@@ -185,7 +186,7 @@ class ProbeTask:
         return CrossValidation(fold_summary(folds), tuple(folds), tuple(notes))
 
     def _scored(
-        self, choices: Choices, rows: Sequence[FoldData] | SharedRows, judged: Sequence[_Judged], seed: int
+        self, choices: Choices, rows: Sequence[FoldData] | SharedRows, judged: Iterable[_Judged], seed: int
     ) -> list[dict[str, float]]:
         fitted = fit_heads(choices.head, choices.strategy, choices.policy, rows, self.shared.n_classes, seed)
         return [

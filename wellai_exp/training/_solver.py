@@ -167,12 +167,13 @@ class _Shape:
         import tensorflow as tf
 
         partners = (self.folds - 1,) if self.crossed else ()
-        blocks, classes = (self.folds, None), (*partners, self.classes)
+        rows = self.folds, None
         block = tf.TensorSpec((None, self.dim))
-        features = [block] * self.folds if self.crossed else tf.TensorSpec((*blocks, self.dim))
-        shapes = [(*blocks, *classes), (*blocks, *partners), (self.folds, 1, *classes)]
+        features = [block] * self.folds if self.crossed else tf.TensorSpec((*rows, self.dim))
+        shapes = [(*rows, *partners), (self.folds, 1, *partners, self.classes)]
         shapes += [(self.folds, 1, self.dim)] * (2 if self.crossed else 0)
-        return [[features, *map(tf.TensorSpec, shapes)], tf.TensorSpec((None, self.folds, None), tf.int32)]
+        drawn = tf.TensorSpec((None, *rows), tf.int32)
+        return [[features, tf.TensorSpec(rows, tf.int32), *map(tf.TensorSpec, shapes)], drawn]
 
 
 class _Loop:
@@ -264,7 +265,9 @@ class _Loop:
 
         # Folds never meet in the loss but by a sum, and Adam works weight by weight: together equals one by one.
         def run(data: Any, drawn: Any, numbers: Any, steps: Any, mix_seed: Any) -> Any:
-            x, targets, weights, prior, *lens = data
+            x, labels, weights, prior, *lens = data
+            # Made here, as they are large; partners share them, and padding belongs to no class.
+            targets = tf.one_hot(labels[..., None] if lens else labels, self.shape.classes)
             parts = [
                 _with(part, dict(zip(_numbers(part), tf.unstack(own), strict=True)))
                 for part, own in zip(self.parts, numbers, strict=True)
