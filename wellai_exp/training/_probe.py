@@ -227,8 +227,8 @@ class ProbeTask:
 
     def _answers(self, head: FittedHead, backbone: Backbone) -> npt.NDArray[np.float64]:
         """Give the probabilities [n, C] of the test part."""
-        train, test = self.manifest.train, self.manifest.test
-        return _mean_answer(head, self._judged(backbone, test, np.sort(np.concatenate([train, test]))).views)
+        test = self.manifest.test
+        return _mean_answer(head, self._judged(backbone, test, test).views)
 
     def _prepared(self, choices: Choices) -> Choices:
         """Check the choices against the regime and bind the head to the data."""
