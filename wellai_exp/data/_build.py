@@ -80,7 +80,15 @@ def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
     listing = listing.noted(*notes)
     for note in listing.notes:
         _LOG.warning(note)
-    frame = pd.DataFrame(
+    frame = _frame(listing, index, test, fold, groups, twins)
+    return Manifest(frame, source.root.resolve(), tuple(names), source.name, notes=listing.notes)
+
+
+def _frame(
+    listing: Listing, index: Index, test: BoolArray, fold: IntArray, groups: IntArray, twins: IntArray
+) -> pd.DataFrame:
+    """Put what is known of each photograph side by side."""
+    return pd.DataFrame(
         {
             "path": listing.paths,
             "label": listing.labels,
@@ -96,7 +104,6 @@ def build_manifest(source: Source, split: Split, store: Path) -> Manifest:
             "bytes": index.bytes,
         }
     )
-    return Manifest(frame, source.root.resolve(), tuple(names), source.name, notes=listing.notes)
 
 
 def _readable(source: Source, store: Path) -> tuple[Listing, Index]:
