@@ -1,8 +1,9 @@
 """How seconds and memory grow with the number of images: the same commands on folders of drawn pictures.
 
-``python tests/scale/growth.py OUT [--images 2000 16000 100000]`` wants the weights that ``WELLAI_ASSETS`` names. It
-prints a table, and the exponents between the two largest sizes, of the seconds and images beyond the smallest: start-up
-costs, which all have, do not count.
+``python tests/scale/growth.py OUT [--images 2000 16000 100000] [--rounds 3]`` wants the weights that ``WELLAI_ASSETS``
+names. It prints a table, each figure the median of the rounds, which take all sizes in turn, and the exponents between
+the two largest sizes: of the seconds as they are, and, which is harder, of the seconds and images beyond those of the
+smallest size, so that start-up costs, which all have, do not flatter.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +35,8 @@ SWEEP = (
     "register=false",
     "final.baseline=false",
     "evidence.robustness=0",
+    # The log of each command then ends with where its time went.
+    "profile=true",
 )
 FOUR = "class_weight,balanced_softmax,logit_adjustment,tau_norm"
 STEPS = {
@@ -46,31 +51,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--images", type=int, nargs="+", default=[2_000, 16_000, 100_000])
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     if not os.environ.get("WELLAI_ASSETS"):
         sys.exit("set WELLAI_ASSETS to the folder of weights")
+    if len(set(asked.images)) < 3 or asked.rounds < 1:
+        sys.exit("give --images at least three sizes, and --rounds at least 1")
+    sizes = sorted(set(asked.images))
+    for count in sizes:
+        shutil.rmtree(asked.out / str(count), ignore_errors=True)
+        draw(asked.out / str(count) / "images", count)
     rows = []
-    for count in sorted(asked.images):
-        folder = asked.out / str(count)
-        shutil.rmtree(folder, ignore_errors=True)
-        draw(folder / "images", count)
-        for name, words in STEPS.items():
-            seconds, gigabytes = run(folder, words, name)
-            rows.append({"images": count, "step": name, "seconds": seconds, "GB": gigabytes})
-            print(f"{count:,} images, {name}: {seconds:.1f} s, {gigabytes:.2f} GB at most", flush=True)
+    for number in range(asked.rounds):
+        for count in sizes:
+            rows += [{"round": number, "images": count, **row} for row in measured(asked.out / str(count))]
     table = pd.DataFrame(rows)
     table.to_csv(asked.out / "growth.csv", index=False)
-    print(table.pivot_table(index="step", columns="images", values="seconds", sort=False).round(1).to_string())
-    for step, own in table.groupby("step", sort=False):
-        print(f"{step}: exponent {exponent(own.sort_values('images')):.3f}")
+    show(table)
+
+
+def measured(folder: Path) -> Iterator[dict[str, Any]]:
+    """Type all commands on one folder, with a new store, and give what each took."""
+    shutil.rmtree(folder / "mlruns", ignore_errors=True)
+    # Or what is timed next would wait for the disk to take what was written before.
+    os.sync()
+    for name, words in STEPS.items():
+        seconds, gigabytes = run(folder, words, name)
+        print(f"{folder.name} images, {name}: {seconds:.1f} s, {gigabytes:.2f} GB at most", flush=True)
+        yield {"step": name, "seconds": seconds, "GB": gigabytes}
+
+
+def show(table: pd.DataFrame) -> None:
+    """Print medians over rounds, and how they grow."""
+    medians = table.pivot_table(index="step", columns="images", values="seconds", aggfunc="median", sort=False)
+    print(f"seconds, medians of {table['round'].nunique()} rounds")
+    print(medians.round(1).to_string())
+    few, many = medians.columns[-2:]
+    for step, own in medians.iterrows():
+        start, count = own.iloc[0], medians.columns[0]
+        whole = exponent(few, own[few], many, own[many])
+        beyond = exponent(few - count, own[few] - start, many - count, own[many] - start)
+        print(f"{step}: exponent {whole:.3f}; beyond the smallest size {beyond:.3f}")
     print(f"memory: {table['GB'].max():.2f} GB at most")
 
 
-def exponent(own: pd.DataFrame) -> float:
-    """Give how seconds grow with images, 1 where each image more costs the same, beyond the smallest number of them."""
-    seconds, images = own["seconds"].to_numpy(), own["images"].to_numpy()
-    one, two = seconds[-2:] - seconds[0]
-    few, many = images[-2:] - images[0]
+def exponent(few: float, one: float, many: float, two: float) -> float:
+    """Give how seconds, `one` and `two`, grow with images, `few` and `many`: 1 where each image costs the same."""
     return math.log(two / one) / math.log(many / few)
 
 
@@ -78,8 +104,6 @@ def draw(root: Path, count: int) -> None:
     """Draw pictures of classes that differ in their colours and shapes."""
     with ProcessPoolExecutor() as pool:
         list(pool.map(_draw_class, [root] * CLASSES, range(CLASSES), [count] * CLASSES))
-    # Or what is timed next would wait for the disk to write them.
-    os.sync()
 
 
 def _draw_class(root: Path, label: int, count: int) -> None:
@@ -101,7 +125,7 @@ def run(folder: Path, words: tuple[str, ...], step: str) -> tuple[float, float]:
     command += [f"data.root={folder / 'images'}", f"paths.store={folder / 'mlruns'}"]
     log = folder / f"{step.replace(' ', '_')}.log"
     start = time.perf_counter()
-    with log.open("wb") as file:
+    with log.open("ab") as file:
         started = subprocess.Popen(command, stdout=file, stderr=file)
         _, status, used = os.wait4(started.pid, 0)
     started.returncode = os.waitstatus_to_exitcode(status)
