@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from wellai_exp import metrics
 from wellai_exp.evaluation import TwoClassifiers
-from wellai_exp.metrics import ArrayError, Interval, Scorer
-from wellai_exp.metrics._bootstrap import Score
+from wellai_exp.metrics import ArrayError, Interval, Score, Scorer
 from wellai_exp.metrics._resampling import GroupResampling
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +32,11 @@ def grouped_labels(draw: st.DrawFn) -> tuple[npt.NDArray[np.int64], npt.NDArray[
 
 
 def weighted_mean(values: Floats) -> Score:
-    return lambda weights: {"mean": float(np.average(values, weights=weights))}
+    return lambda weights: {"mean": weights @ values / weights.sum(axis=1)}
+
+
+def always(score: float) -> Score:
+    return lambda weights: {"x": np.full(len(weights), score)}
 
 
 @given(grouped_labels(), st.integers(0, 1000))
@@ -89,7 +92,7 @@ def scorer() -> Scorer:
 
 
 def test_every_interval_holds_its_estimate_and_ends_within_the_range_of_its_score(scorer: Scorer) -> None:
-    found = metrics.bootstrap(scorer.scores, scorer.labels, n_resamples=60)
+    found = metrics.bootstrap(scorer.weighted_scores, scorer.labels, n_resamples=60)
     assert list(found) == list(scorer.scores())
     for name, estimate in scorer.scores().items():
         interval = found[name]
@@ -101,7 +104,7 @@ def test_every_interval_holds_its_estimate_and_ends_within_the_range_of_its_scor
 
 
 def test_a_higher_level_reaches_further(scorer: Scorer) -> None:
-    drawn = metrics.resample(scorer.scores, scorer.labels, n_resamples=40)
+    drawn = metrics.resample(scorer.weighted_scores, scorer.labels, n_resamples=40)
     narrow, wide = drawn.intervals(0.8)["auc_pr_macro"], drawn.intervals(0.99)["auc_pr_macro"]
     assert wide.low < narrow.low < narrow.high < wide.high
 
@@ -110,15 +113,15 @@ def test_the_seed_decides_and_the_numbers_of_the_groups_do_not(scorer: Scorer) -
     groups = np.arange(len(scorer.labels)) // 2
 
     def found(groups: npt.NDArray[np.int64], seed: int) -> dict[str, Interval]:
-        return metrics.bootstrap(scorer.scores, scorer.labels, groups, n_resamples=10, seed=seed)
+        return metrics.bootstrap(scorer.weighted_scores, scorer.labels, groups, n_resamples=10, seed=seed)
 
     assert found(groups, 1) == found(groups, 1) == found(3 * groups + 5, 1)
     assert found(groups, 1) != found(groups, 2)
 
 
 def test_a_score_in_another_unit_has_its_interval_in_that_unit(scorer: Scorer) -> None:
-    def in_units(weights: Floats) -> dict[str, float]:
-        score = scorer.scores(weights)["auc_pr_macro"]
+    def in_units(weights: Floats) -> dict[str, Floats]:
+        score = scorer.weighted_scores(weights)["auc_pr_macro"]
         return {"share": score, "percent": 100 * score, "signed": 2 * score - 1, "lost": 1 - score}
 
     ranges = {"percent": (0, 100), "signed": (-1, 1)}
@@ -142,7 +145,7 @@ def test_all_or_none_of_a_class_reaches_as_far_as_clopper_and_pearson(rows: int,
 def test_duplicated_rows_raise_auc_pr_and_the_interval_does_not_follow() -> None:
     drawn = TwoClassifiers((15,) * 20, tuple(np.linspace(3, 2, 20))).draw(np.random.default_rng(0))
     scorer = Scorer(drawn.labels, drawn.a)
-    resamples = metrics.resample(scorer.scores, drawn.labels, n_resamples=200)
+    resamples = metrics.resample(scorer.weighted_scores, drawn.labels, n_resamples=200)
     shift = dict(zip(resamples.names, resamples.values.mean(axis=0) - resamples.estimates, strict=True))
     # The standard error of either mean of resamples is about 0.0015.
     assert abs(shift["accuracy"]) < 0.0045 < shift["auc_pr_macro"]
@@ -153,14 +156,14 @@ def test_duplicated_rows_raise_auc_pr_and_the_interval_does_not_follow() -> None
 @pytest.mark.parametrize("found", [3, 1])
 def test_resamples_without_a_score_are_left_out(found: int) -> None:
     scores = iter([0.5, 0.4, np.nan, 0.6, 0.5] if found == 3 else [0.5, 0.4, np.nan, np.nan, np.nan])
-    interval = metrics.bootstrap(lambda _: {"x": next(scores)}, [0] * 9, n_resamples=4)["x"]
+    interval = metrics.bootstrap(lambda w: {"x": np.array([next(scores) for _ in w])}, [0] * 9, n_resamples=4)["x"]
     assert interval.estimate == 0.5
     assert np.isfinite([interval.low, interval.high]).all() == (found == 3)
 
 
 @pytest.mark.parametrize(("labels", "score"), [([0, 1, 2], 0.5), ([0, 0, 1], np.nan)])
 def test_where_nothing_is_known_the_ends_are_nan(labels: list[int], score: float) -> None:
-    found = metrics.bootstrap(lambda _: {"x": score}, labels, n_resamples=3)["x"]
+    found = metrics.bootstrap(always(score), labels, n_resamples=3)["x"]
     assert np.isnan([found.low, found.high]).all()
     assert found.estimate == pytest.approx(score, nan_ok=True)
 
@@ -170,7 +173,7 @@ def test_a_class_is_judged_by_its_own_groups() -> None:
     noise = np.random.default_rng(0).normal(size=(len(labels), 4)) + 1.5 * np.eye(4)[labels]
     powers = np.exp(noise)
     scorer = Scorer(labels, powers / powers.sum(axis=1, keepdims=True))
-    found = metrics.bootstrap_per_class(scorer.auc_pr, labels, n_resamples=50)
+    found = metrics.bootstrap_per_class(scorer.weighted_auc_pr, labels, n_resamples=50)
     assert [each.estimate for each in found] == pytest.approx(scorer.auc_pr().tolist(), nan_ok=True)
     assert np.isfinite([found[0].low, found[1].high]).all()
     assert found[1].high - found[1].low > found[0].high - found[0].low
@@ -189,7 +192,7 @@ BAD: list[tuple[Mapping[str, Any], str]] = [
 @pytest.mark.parametrize(("options", "sentence"), BAD)
 def test_what_cannot_work_is_said(options: Mapping[str, Any], sentence: str) -> None:
     with pytest.raises(ArrayError, match=sentence):
-        metrics.bootstrap(lambda _: {"x": 3.0}, [0, 0, 1], **{"n_resamples": 3, "ranges": {"x": (0, 9)}, **options})
+        metrics.bootstrap(always(3.0), [0, 0, 1], **{"n_resamples": 3, "ranges": {"x": (0, 9)}, **options})
 
 
 def _coverage(draws: int, n_resamples: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -199,7 +202,7 @@ def _coverage(draws: int, n_resamples: int) -> tuple[dict[str, float], dict[str,
     found = []
     for seed in range(draws):
         drawn = LONG_TAIL.draw(rng)
-        score = Scorer(drawn.labels, drawn.a).scores
+        score = Scorer(drawn.labels, drawn.a).weighted_scores
         found.append(metrics.bootstrap(score, drawn.labels, drawn.groups, n_resamples=n_resamples, seed=seed))
     hits = {name: float(np.mean([f[name].low <= truth[name] <= f[name].high for f in found])) for name in PROMISED}
     errors = {name: np.std([f[name].estimate for f in found]) for name in PROMISED}

@@ -115,14 +115,18 @@ def assert_among(found: dict[str, float], expected: dict[str, float]) -> None:
         assert found[name] == pytest.approx(value, abs=TOLERANCE, rel=0, nan_ok=True), name
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 40, 2**17])
-def test_however_few_ranks_are_summed_at_a_time(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wellai_exp.metrics._average_precision._CHUNK", chunk)
-    rng = np.random.default_rng(chunk)
+@pytest.mark.parametrize("together", [1, 7, 40])
+def test_however_many_weightings_are_asked_for_together(together: int) -> None:
+    rng = np.random.default_rng(together)
     labels, scores = rng.integers(0, 6, 40), rng.integers(0, 9, (40, 6)) / 8
-    targets, weights = labels[:, None] == np.arange(6), rng.choice(WEIGHTS, 40)
-    expected = reference_average_precision(targets, scores, weights)
-    np.testing.assert_allclose(Ranking.of_classes(targets, scores).average_precision(weights), expected, atol=TOLERANCE)
+    targets, weights = labels[:, None] == np.arange(6), rng.choice(WEIGHTS, (together, 40))
+    expected = [reference_average_precision(targets, scores, each) for each in weights]
+    np.testing.assert_allclose(Ranking.of_classes(targets, scores).weighted(weights), expected, atol=TOLERANCE)
+    scorer = metrics.Scorer(labels, scores / scores.sum(axis=1, keepdims=True))
+    found = scorer.weighted_scores(weights)
+    for row, each in enumerate(weights):
+        assert_among({name: float(values[row]) for name, values in found.items()}, scorer.scores(each))
+        np.testing.assert_allclose(scorer.weighted_auc_pr(weights)[row], scorer.auc_pr(each), atol=TOLERANCE)
 
 
 @given(weighted_cases())

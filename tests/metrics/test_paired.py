@@ -28,7 +28,7 @@ def drawn(seed: int = 0, gap: float = 0.0, of: TwoClassifiers = SMALL) -> Paired
 
 
 def compared(pair: PairedPredictions, **options: Any) -> dict[str, Difference]:
-    a, b = (Scorer(pair.labels, each).scores for each in (pair.a, pair.b))
+    a, b = (Scorer(pair.labels, each).weighted_scores for each in (pair.a, pair.b))
     return metrics.paired_bootstrap(a, b, pair.labels, pair.groups, **{"n_resamples": 30, **options})
 
 
@@ -67,7 +67,7 @@ def test_p_value_and_interval_agree(seed: int, gap: float, level: float) -> None
 def test_resamples_that_were_drawn_apart_give_the_same() -> None:
     pair = drawn()
     a, b = (
-        metrics.resample(Scorer(pair.labels, each).scores, pair.labels, pair.groups, n_resamples=30)
+        metrics.resample(Scorer(pair.labels, each).weighted_scores, pair.labels, pair.groups, n_resamples=30)
         for each in (pair.a, pair.b)
     )
     assert metrics.differences(a, b) == compared(pair)
@@ -75,20 +75,23 @@ def test_resamples_that_were_drawn_apart_give_the_same() -> None:
 
 def test_only_what_both_are_scored_on_is_subtracted() -> None:
     labels = [0, 0, 0, 1, 1]
-    a = metrics.resample(lambda w: {"x": w[0] / 9, "only_a": 0.5}, labels, n_resamples=5)
-    b = metrics.resample(lambda w: {"only_b": 0.5, "x": w[1] / 9}, labels, n_resamples=5)
+    half = np.full(5, 0.5)
+    a = metrics.resample(lambda w: {"x": w[:, 0] / 9, "only_a": half}, labels, n_resamples=5)
+    b = metrics.resample(lambda w: {"only_b": half, "x": w[:, 1] / 9}, labels, n_resamples=5)
     assert list(metrics.differences(a, b)) == ["x"]
     with pytest.raises(ArrayError, match="A has the scores x, only_a and B has none of them"):
-        metrics.differences(a, metrics.resample(lambda _: {"y": 0.5}, labels, n_resamples=5))
+        metrics.differences(a, metrics.resample(lambda _: {"y": half}, labels, n_resamples=5))
     alike: dict[str, Any] = {"labels": labels, "n_resamples": 5}
     for other in ({"labels": [0, 0, 1, 1, 1]}, {"seed": 1}, {"n_resamples": 6}, {"groups": [0, 0, 1, 2, 3]}):
         with pytest.raises(ArrayError, match="same labels, groups, seed and number"):
-            metrics.differences(a, metrics.resample(lambda _: {"x": 0.5}, **{**alike, **other}))
+            metrics.differences(a, metrics.resample(lambda w: {"x": w[:, 0] / 9}, **{**alike, **other}))
 
 
 @pytest.mark.parametrize(("rows", "certain"), [(5, False), (6, True), (40, True)])
 def test_a_difference_without_spread_is_judged_by_the_sign_test(rows: int, certain: bool) -> None:
-    found = metrics.paired_bootstrap(lambda _: {"x": 0.0}, lambda _: {"x": 1.0}, [0] * rows, n_resamples=2)["x"]
+    found = metrics.paired_bootstrap(
+        lambda w: {"x": np.zeros(len(w))}, lambda w: {"x": np.ones(len(w))}, [0] * rows, n_resamples=2
+    )["x"]
     assert found.p_value == pytest.approx(2 * 0.5**rows)
     assert found.high == 1
     assert (found.low > 0) == certain

@@ -186,8 +186,8 @@ class _Resampled(NamedTuple):
     def of(cls, evaluation: Evaluation, n_resamples: int, seed: int) -> _Resampled:
         scorer, labels, groups = evaluation.scorer, evaluation.labels, evaluation.groups
         return cls(
-            metrics.resample(scorer.scores, labels, groups, n_resamples=n_resamples, seed=seed),
-            metrics.resample_per_class(scorer.auc_pr, labels, groups, n_resamples=n_resamples, seed=seed),
+            metrics.resample(scorer.weighted_scores, labels, groups, n_resamples=n_resamples, seed=seed),
+            metrics.resample_per_class(scorer.weighted_auc_pr, labels, groups, n_resamples=n_resamples, seed=seed),
         )
 
 

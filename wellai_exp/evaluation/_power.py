@@ -153,8 +153,8 @@ def _detections(
     for _ in range(n_pairs):
         drawn = pair.draw(rng)
         compared = paired_bootstrap(
-            Scorer(drawn.labels, drawn.a).scores,
-            Scorer(drawn.labels, drawn.b).scores,
+            Scorer(drawn.labels, drawn.a).weighted_scores,
+            Scorer(drawn.labels, drawn.b).weighted_scores,
             drawn.labels,
             drawn.groups,
             n_resamples=n_resamples,

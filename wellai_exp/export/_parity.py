@@ -206,8 +206,8 @@ def _resampled(
 ) -> Resamples:
     scorer = Scorer(labels, probabilities)
 
-    def scores(weights: npt.NDArray[np.float64]) -> dict[str, float]:
-        known = scorer.scores(weights)
+    def scores(weights: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[np.float64]]:
+        known = scorer.weighted_scores(weights)
         return {name: known[name] for name in _SCORES}
 
     return resample(scores, labels, groups, n_resamples=resamples, seed=seed)

@@ -9,6 +9,7 @@ from wellai_exp.metrics._average_precision import average_precision
 from wellai_exp.metrics._bootstrap import (
     Interval,
     Resamples,
+    Score,
     bootstrap,
     bootstrap_per_class,
     resample,
@@ -43,6 +44,7 @@ __all__ = [
     "McNemar",
     "Reliability",
     "Resamples",
+    "Score",
     "Scorer",
     "average_precision",
     "bootstrap",

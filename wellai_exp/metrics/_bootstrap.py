@@ -14,8 +14,11 @@ from wellai_exp.metrics._ranges import Range, range_of
 from wellai_exp.metrics._resampling import GroupResampling
 from wellai_exp.seeding import generator
 
-Score = Callable[[FloatArray], Mapping[str, float]]
+Score = Callable[[FloatArray], Mapping[str, FloatArray]]
 ScorePerClass = Callable[[FloatArray], FloatArray]
+
+# Resamples are scored together as long as so many weights, which caches hold, go round; beyond 64 nothing is gained.
+_TOGETHER, _MOST = 2**19, 64
 
 # Sums of weights leave so much rounding in a score that does not vary.
 ROUNDING = 1e-12
@@ -86,7 +89,8 @@ def resample(
     Parameters
     ----------
     score : callable
-        Gives scores by name for weights [N] of the rows, e.g. ``Scorer.scores``. It is called R + 1 times.
+        Gives scores [r] by name for r weightings [r, N] of the rows, e.g. ``Scorer.weighted_scores``. It is called with
+        one, all equal, and then with several at a time.
     labels : array_like of int, shape [N]
         True class indices.
     groups : array_like of int, shape [N], optional
@@ -107,16 +111,16 @@ def resample(
         Where labels or groups are unsound, or there are fewer than two resamples.
     """
     rows = GroupResampling(labels, groups)
-    estimates = dict(score(np.ones(rows.rows)))
-    names = tuple(estimates)
+    equal = score(np.ones((1, rows.rows)))
+    names = tuple(equal)
 
     def ordered(weights: FloatArray) -> FloatArray:
         scores = score(weights)
-        return np.array([scores[name] for name in names], dtype=np.float64)
+        return np.stack([scores[name] for name in names], axis=1)
 
     return Resamples(
         names,
-        np.array([estimates[name] for name in names], dtype=np.float64),
+        np.array([equal[name][0] for name in names], dtype=np.float64),
         _scores_of_resamples(ordered, rows, n_resamples, seed),
         np.full(len(names), rows.degrees_of_freedom()),
         np.full(len(names), rows.effective_groups()),
@@ -137,7 +141,8 @@ def resample_per_class(
     Parameters
     ----------
     score : callable
-        Gives one score a class [C] for weights [N] of the rows, e.g. ``Scorer.auc_pr``; each lies in [0, 1].
+        Gives one score a class [r, C] for r weightings [r, N] of the rows, e.g. ``Scorer.weighted_auc_pr``; each lies
+        in [0, 1].
     labels, groups, n_resamples, seed
         As in `resample`.
 
@@ -153,7 +158,7 @@ def resample_per_class(
         As in `resample`.
     """
     rows = GroupResampling(labels, groups)
-    estimates = np.asarray(score(np.ones(rows.rows)), dtype=np.float64)
+    estimates = np.asarray(score(np.ones((1, rows.rows)))[0], dtype=np.float64)
     of_class = np.zeros(len(estimates))
     of_class[: len(rows.groups_of_class)] = rows.groups_of_class
     return Resamples(
@@ -267,7 +272,9 @@ def _scores_of_resamples(score: ScorePerClass, rows: GroupResampling, n_resample
     if n_resamples < 2:
         raise ArrayError(f"n_resamples must be at least 2, but it is {n_resamples}.")
     rng = generator(seed, "resamples")
-    return np.stack([score(rows.weights(rng)) for _ in range(n_resamples)])
+    together = int(np.clip(_TOGETHER // rows.rows, 1, _MOST))
+    sizes = [min(together, n_resamples - done) for done in range(0, n_resamples, together)]
+    return np.concatenate([score(np.stack([rows.weights(rng) for _ in range(size)])) for size in sizes])
 
 
 def _digest(rows: GroupResampling, n_resamples: int, seed: int) -> str:

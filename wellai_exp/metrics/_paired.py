@@ -76,8 +76,8 @@ def paired_bootstrap(
     Parameters
     ----------
     score_a, score_b : callable
-        Give scores by name for weights [N] of the rows, of two models on the same rows, e.g. ``Scorer.scores``. Scores
-        that only one of them has are left out.
+        Give scores [r] by name for r weightings [r, N] of the rows, of two models on the same rows, e.g.
+        ``Scorer.weighted_scores``. Scores that only one of them has are left out.
     labels, groups, n_resamples, seed
         As in `resample`.
     level : float
@@ -196,7 +196,7 @@ def paired_per_class(
     if a.shape != b.shape:
         raise ArrayError(f"A has {a.shape[1]} classes but B {b.shape[1]}; they must be as many.")
     of_a, of_b = (
-        resample_per_class(Scorer(true, each).auc_pr, true, groups, n_resamples=n_resamples, seed=seed)
+        resample_per_class(Scorer(true, each).weighted_auc_pr, true, groups, n_resamples=n_resamples, seed=seed)
         for each in (a, b)
     )
     found = list(differences(of_a, of_b, level=level).values())

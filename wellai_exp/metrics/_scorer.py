@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ class Scorer:
     """Every aggregate score of one set of predictions, equal to scikit-learn's.
 
     What costs time (sorting) is done once, so that a bootstrap, which asks for the scores of a thousand weightings of
-    the same rows, costs a few sums for each.
+    the same rows, costs a few sums for each, and fewer where many are asked for together.
 
     Parameters
     ----------
@@ -105,7 +105,13 @@ class Scorer:
         ArrayError
             Where the weights do not fit the rows, one is negative or not finite, or all are 0.
         """
-        return self._ranking.average_precision(self._checked(weights))
+        if weights is None:
+            return self._ranking.average_precision()
+        return np.asarray(self.weighted_auc_pr([weights])[0], np.float64)
+
+    def weighted_auc_pr(self, weights: Sequence[npt.ArrayLike] | FloatArray) -> FloatArray:
+        """Give the AUC-PR of each class against the rest, as `auc_pr`, for R weightings [R, N]: float64 [R, C]."""
+        return self._ranking.weighted(self._each_checked(weights))
 
     def scores(self, weights: npt.ArrayLike | None = None) -> dict[str, float]:
         """Give every aggregate.
@@ -139,23 +145,32 @@ class Scorer:
         ArrayError
             As in `auc_pr`.
         """
-        return self._scores(self._checked(weights))
+        if weights is not None:
+            return {name: float(values[0]) for name, values in self.weighted_scores([weights]).items()}
+        auc_pr, micro = (each.average_precision() for each in (self._ranking, self._decisions))
+        return self._scores(None, auc_pr, float(micro[0]))
 
-    def _checked(self, weights: npt.ArrayLike | None) -> FloatArray | None:
-        return None if weights is None else check_weights(weights, len(self.labels))
+    def weighted_scores(self, weights: Sequence[npt.ArrayLike] | FloatArray) -> dict[str, FloatArray]:
+        """Give every aggregate, as `scores`, for R weightings [R, N]: float64 [R] each."""
+        each = self._each_checked(weights)
+        ranked = self._ranking.weighted(each), self._decisions.weighted(each)[:, 0]
+        rows = [self._scores(*given) for given in zip(each, *ranked, strict=True)]
+        return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
-    def _scores(self, weights: FloatArray | None) -> dict[str, float]:
+    def _each_checked(self, weights: Sequence[npt.ArrayLike] | FloatArray) -> FloatArray:
+        return np.stack([check_weights(each, len(self.labels)) for each in weights])
+
+    def _scores(self, weights: FloatArray | None, auc_pr: FloatArray, auc_pr_micro: float) -> dict[str, float]:
         confusion = self._confusion(weights)
         support, total = confusion.sum(axis=1), confusion.sum()
         present = support > 0
         _, recall, f1 = scores_of_confusion(confusion)
-        auc_pr = self._ranking.average_precision(weights)
         accuracy = float(np.trace(confusion) / total)
         return {
             "accuracy": accuracy,
             "balanced_accuracy": float(recall[present].mean()),
             "auc_pr_macro": float(auc_pr[present].mean()),
-            "auc_pr_micro": float(self._decisions.average_precision(weights)[0]),
+            "auc_pr_micro": float(auc_pr_micro),
             "auc_pr_weighted": float(np.average(auc_pr[present], weights=support[present])),
             "auc_pr_worst": float(auc_pr[present].min()),
             "f1_macro": float(f1[present].mean()),

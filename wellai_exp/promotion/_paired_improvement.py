@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-
-import numpy as np
-import numpy.typing as npt
 
 from wellai_exp import metrics
 from wellai_exp.evaluation import FALLING
@@ -78,6 +75,6 @@ class PairedImprovement(Gate):
         figures = {"gain": found.estimate, "low": found.low, "high": found.high, "p_value": found.p_value}
         return passed, sentence, {**figures, "margin": self.margin}
 
-    def _score(self, scorer: metrics.Scorer) -> Callable[[npt.NDArray[np.float64]], dict[str, float]]:
+    def _score(self, scorer: metrics.Scorer) -> metrics.Score:
         sign = -1.0 if self.metric in FALLING else 1.0
-        return lambda weights: {"gain": sign * scorer.scores(weights)[self.metric]}
+        return lambda weights: {"gain": sign * scorer.weighted_scores(weights)[self.metric]}

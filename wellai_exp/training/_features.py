@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +108,9 @@ class BackboneFeatures:
         self._held: OrderedDict[tuple[str, bytes], Array] = OrderedDict()
         self._network: _Network | None = None
         self._keys = [str(key) for key in manifest.frame["sha256"]]
-        self._paths = [manifest.root / str(path) for path in manifest.frame["path"]]
+        # No Path objects, of which 100,000 take a second: most features are known, and only an error names its image.
+        root = f"{manifest.root}{os.sep}"
+        self._names = [f"{root}{path}" for path in manifest.frame["path"]]
 
     def rows(self, backbone: Backbone, policy: Policy, view: int, rows: Rows, scope: Rows) -> Array:
         """Give the features of one view of `rows`, the members of a fusion side by side.
@@ -155,7 +159,7 @@ class BackboneFeatures:
                 lambda wanted: self._compute(member, policy, view, [int(rows[index]) for index in wanted]),
                 self._store.known_dim(space) or self._built(member).dim,
                 f"{member.name}, {policy.name} view {view}" if view else member.name,
-                names=[str(self._paths[row]) for row in rows],
+                names=[self._names[row] for row in rows],
             )
             self.computed += table.computed
             features = table.gather(np.arange(len(rows)))
@@ -178,7 +182,7 @@ class BackboneFeatures:
 
     def _compute(self, member: Backbone, policy: Policy, view: int, rows: Sequence[int]) -> Iterator[Array]:
         forward = self._built(member).forward
-        paths = [self._paths[row] for row in rows]
+        paths = [Path(self._names[row]) for row in rows]
         reader = ImageReader(paths, member.size, self._resize, batch_size=batch_size())
 
         def seen() -> Iterator[Any]:

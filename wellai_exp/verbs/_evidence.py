@@ -159,7 +159,7 @@ class Evidence:
     def intervals(self) -> dict[str, Interval]:
         """The 95 % bootstrap interval of each aggregate."""
         self.say("bootstrap")
-        scores, rows = self.evaluation.scorer.scores, self.evaluation
+        scores, rows = self.evaluation.scorer.weighted_scores, self.evaluation
         # The root is one level above the coarsest that is named.
         top = float(len(rows.levels) + 1)
         ranges = {"hierarchical_distance": (0.0, top), "mistake_severity": (1.0, top)} if rows.levels else None
@@ -168,7 +168,7 @@ class Evidence:
         )
 
     def _class_intervals(self) -> list[Interval]:
-        auc_pr, rows = self.evaluation.scorer.auc_pr, self.evaluation
+        auc_pr, rows = self.evaluation.scorer.weighted_auc_pr, self.evaluation
         return bootstrap_per_class(
             auc_pr, rows.labels, rows.groups, n_resamples=self.settings.resamples, seed=self.seed
         )

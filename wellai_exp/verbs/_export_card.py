@@ -139,7 +139,7 @@ class CardMaker:
             evaluation, data = self.known.evaluation, str(self.ref.metadata.get("data", ""))
             facts = card_facts(self.owner, self.ref, self.model, data, bundle.model, self.ref.version)
             intervals = bootstrap(
-                evaluation.scorer.scores,
+                evaluation.scorer.weighted_scores,
                 evaluation.labels,
                 evaluation.groups,
                 n_resamples=_RESAMPLES,
