@@ -86,18 +86,16 @@ def show(table: pd.DataFrame) -> None:
     medians = table.pivot_table(index="step", columns="images", values="seconds", aggfunc="median", sort=False)
     print(f"seconds, medians of {table['round'].nunique()} rounds")
     print(medians.round(1).to_string())
-    few, many = medians.columns[-2:]
-    for step, own in medians.iterrows():
-        start, count = own.iloc[0], medians.columns[0]
-        whole = exponent(few, own[few], many, own[many])
-        beyond = exponent(few - count, own[few] - start, many - count, own[many] - start)
-        print(f"{step}: exponent {whole:.3f}; beyond the smallest size {beyond:.3f}")
+    images = medians.columns.to_numpy(float)
+    for step, seconds in zip(medians.index, medians.to_numpy(float), strict=True):
+        beyond = exponent(images[1:] - images[0], seconds[1:] - seconds[0])
+        print(f"{step}: exponent {exponent(images, seconds):.3f}; beyond the smallest size {beyond:.3f}")
     print(f"memory: {table['GB'].max():.2f} GB at most")
 
 
-def exponent(few: float, one: float, many: float, two: float) -> float:
-    """Give how seconds, `one` and `two`, grow with images, `few` and `many`: 1 where each image costs the same."""
-    return math.log(two / one) / math.log(many / few)
+def exponent(images: np.ndarray, seconds: np.ndarray) -> float:
+    """Give how seconds grow with images, between the two largest numbers of them: 1 where each image costs the same."""
+    return math.log(seconds[-1] / seconds[-2]) / math.log(images[-1] / images[-2])
 
 
 def draw(root: Path, count: int) -> None:
