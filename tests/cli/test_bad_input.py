@@ -82,8 +82,19 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
         r"search\.space\.imbalance=none: .*choice",
     ),
     "space over data": (["sweep", "+search.space.split='choice(a,b)'"], r"search\.space\.split=.*multirun"),
+    "space without quotes": (
+        ["sweep", "+search.space.imbalance=choice(none,smote)"],
+        r"""choice\(none,smote\): .*type "\+search\.space\.imbalance='choice\(none,smote\)'".*--multirun""",
+    ),
+    "several values": (
+        ["sweep", "imbalance=none,smote"],
+        r"imbalance=none,smote: .*\+search\.space\.imbalance='choice\(none,smote\)'.*imbalance=\[none,smote\]",
+    ),
     "no space": (["sweep", "search.conditional=[]"], r"search\.space=.*nothing is left"),
-    "sampler": (["sweep", "experiment=demo", "+search.sampler.nonsense=1", *TINY], r"search\.sampler"),
+    "sampler": (
+        ["sweep", "experiment=demo", "+search.sampler.nonsense=1", *TINY],
+        r"search\.sampler=TPESampler: .*nonsense",
+    ),
     "grid of an interval": (
         ["sweep", "search=grid", "search.conditional=[imbalance]", "imbalance=smote"],
         r"search\.sampler=BruteForceSampler: .*imbalance\.",

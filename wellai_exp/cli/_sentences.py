@@ -90,7 +90,20 @@ def _composition(_error: Exception, text: str) -> str:
     )
     if unknown:
         return f"{unknown.group(1)}: there is no such setting; {_suggestion(unknown.group(1))}."
+    swept = re.search(r"(Sweep parameters|Ambiguous value for argument) '(.+?)'(?: requires --multirun|\n|$)", text)
+    if swept:
+        return _several(swept.group(2), space=swept.group(1).startswith("Sweep"))
     return f"{' '.join(text.split())}; --cfg job shows the settings that there are."
+
+
+def _several(override: str, *, space: bool) -> str:
+    """Say what to type instead of a space, or of values parted by commas, that Hydra takes for several runs."""
+    key, _, values = override.partition("=")
+    if space:
+        quoted = f"""type "{key}='{values}'", as the shell takes a space's only quotes away"""
+        return f"{override}: this is several values; {quoted}, or add --multirun for a run of each."
+    searched = f"""type "+search.space.{key.lstrip("+")}='choice({values})'" to search over them"""
+    return f"{override}: this is several values; {searched}, {key}=[{values}] for a list, or add --multirun."
 
 
 def _known_settings() -> set[str]:

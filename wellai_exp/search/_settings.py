@@ -91,11 +91,15 @@ class Search:
         """The objectives and constraints."""
         return Goals.parse(self.maximize, self.minimize, self.subject_to)
 
+    @property
+    def _sampler_name(self) -> str:
+        kind = getattr(self.sampler, "func", self.sampler)
+        return str(getattr(kind, "__name__", kind))
+
     def _check_sampler(self) -> None:
         """Refuse the one sampler that would fail at, or steer into, what the goals ask for."""
-        kind = getattr(self.sampler, "func", self.sampler)
         more = len(self.goals.objectives) > 1 or bool(self.goals.constraints)
-        if more and getattr(kind, "__name__", "") == "CmaEsSampler":
+        if more and self._sampler_name == "CmaEsSampler":
             raise SettingError(
                 "search.sampler",
                 "CmaEsSampler",
@@ -137,7 +141,7 @@ class Search:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 sampler: optuna.samplers.BaseSampler = self.sampler(seed=seed)
         except (TypeError, ValueError, ImportError) as error:
-            raise SettingError("search.sampler", self.sampler, str(error), "compare with conf/search") from error
+            raise SettingError("search.sampler", self._sampler_name, str(error), "compare with conf/search") from error
         return sampler
 
     def check(self, space: Space) -> None:
