@@ -93,7 +93,11 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     "no space": (["sweep", "search.conditional=[]"], r"search\.space=.*nothing is left"),
     "sampler": (
         ["sweep", "experiment=demo", "+search.sampler.nonsense=1", *TINY],
-        r"search\.sampler=TPESampler: .*nonsense",
+        r"search\.sampler=BoundedTPESampler: .*nonsense",
+    ),
+    "memory of the sampler": (
+        ["sweep", "experiment=demo", "search.sampler.most=9", *TINY],
+        r"search\.sampler=BoundedTPESampler: most=9 must be at least 250",
     ),
     "grid of an interval": (
         ["sweep", "search=grid", "search.conditional=[imbalance]", "imbalance=smote"],

@@ -104,9 +104,8 @@ class Ranking:
 
     def average_precision(self) -> FloatArray:
         """Give the average precision of each column [C]; NaN for a column without positives."""
-        equal: FloatArray = self._precision_of(np.ones((len(self._of), 1)), self._end[:, None].astype(np.float64) + 1)[
-            0
-        ]
+        above = self._end[:, None].astype(np.float64) + 1
+        equal: FloatArray = self._precision_of(np.ones(above.shape), above)[0]
         return equal
 
     def weighted(self, weights: FloatArray) -> FloatArray:
