@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from plotly.graph_objects import Figure
@@ -182,6 +182,7 @@ def test_a_column_of_numbers_is_sorted_by_its_numbers(values: list[float]) -> No
 
 
 @given(st.lists(st.tuples(*[st.floats(-1e4, 1e4)] * 3).map(sorted), min_size=1))
+@example([[0.0, 0.0, 5e-324]])
 def test_whiskers_lie_inside_their_picture_in_the_order_of_their_values(triples: list[list[float]]) -> None:
     whiskers = [Whisker(estimate, low, high) for low, estimate, high in triples]
     drawn = [cell.drawn for cell in cells(whiskers)]

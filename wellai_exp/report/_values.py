@@ -92,7 +92,8 @@ class Scale(NamedTuple):
         values = [value for whisker in whiskers for value in whisker.known] or [0.0, 1.0]
         low, high = min(values), max(values)
         spread = (high - low) or abs(high) or 1.0
-        step = 10.0 ** math.floor(math.log10(spread))
+        # Of the least floats there is no power of ten to divide by.
+        step = 10.0 ** max(math.floor(math.log10(spread)), -300)
         # A value that is a multiple of the step but for its last bit is an end itself.
         return cls(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)._widened(step)
 
