@@ -64,7 +64,6 @@ class Ranking:
     def __init__(self, rows: npt.NDArray[np.int32], hits: npt.NDArray[np.bool_], ties: npt.NDArray[np.bool_]) -> None:
         self._rows = rows.ravel()
         self._columns, length = rows.shape
-        self._highest = int(rows.max())
         # The last rank of each group of equal scores, carried back to every member of the group.
         last = np.full(rows.shape, length - 1, np.int32)
         last[:, :-1] = np.where(ties, length - 1, np.arange(length - 1, dtype=np.int32))
@@ -130,7 +129,7 @@ class Ranking:
     @cached_property
     def _in_segments(self) -> Any:
         """A sparse matrix that sums weights [N] within segments."""
-        return _sums(np.append(self._starts, len(self._rows)), self._rows, self._highest + 1)
+        return _sums(np.append(self._starts, len(self._rows)), self._rows, int(self._rows.max()) + 1)
 
     @cached_property
     def _of_columns(self) -> Any:

@@ -148,7 +148,7 @@ class Scorer:
         if weights is not None:
             return {name: float(values[0]) for name, values in self.weighted_scores([weights]).items()}
         auc_pr, micro = (each.average_precision() for each in (self._ranking, self._decisions))
-        return self._scores(None, auc_pr, float(micro[0]))
+        return self._scores(None, auc_pr, micro[0])
 
     def weighted_scores(self, weights: Sequence[npt.ArrayLike] | FloatArray) -> dict[str, FloatArray]:
         """Give every aggregate, as `scores`, for R weightings [R, N]: float64 [R] each."""

@@ -100,6 +100,9 @@ class _Shown:
     def _get_trials(
         self, deepcopy: bool = True, states: tuple[TrialState, ...] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        known = states is None or TrialState.RUNNING not in states
-        running = [] if known else self._study._get_trials(deepcopy, (TrialState.RUNNING,), use_cache)
-        return [trial for trial in self._trials if states is None or trial.state in states] + running
+        if states is None:
+            return self._trials
+        # Asked for where a running trial counts as a bad one (constant_liar); of these there are few.
+        running = TrialState.RUNNING in states
+        under_way = self._study._get_trials(deepcopy, (TrialState.RUNNING,), use_cache) if running else []
+        return [trial for trial in self._trials if trial.state in states] + under_way
