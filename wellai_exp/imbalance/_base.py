@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.errors import SettingError, TrialFailed
+from wellai_exp.gradients import Gradient, by_hand
 from wellai_exp.imbalance._checks import Counts, checked_counts
 
 Floats = npt.NDArray[np.float32]
@@ -273,10 +274,9 @@ class Strategy:
 
         del prior
 
-        @ops.custom_gradient  # type: ignore[untyped-decorator]
-        def cross_entropy(logits: Tensor) -> Tensor:
-            def gradient(*given: Tensor, upstream: Tensor = None) -> Tensor:
-                (upstream,) = given if upstream is None else (upstream,)
+        @by_hand
+        def cross_entropy(logits: Tensor) -> tuple[Tensor, Gradient]:
+            def gradient(upstream: Tensor) -> Tensor:
                 return (ops.softmax(logits, axis=-1) - targets) * ops.expand_dims(upstream, -1)
 
             return ops.logsumexp(logits, axis=-1) - ops.sum(targets * logits, axis=-1), gradient

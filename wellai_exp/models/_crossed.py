@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from wellai_exp.gradients import Gradient, by_hand
 from wellai_exp.models._heads import Head, IntArray
 
 
@@ -62,15 +63,14 @@ def _products(blocks: Sequence[Any], vectors: Any) -> Any:
 
     folds, classes, dim = vectors.shape
 
-    @ops.custom_gradient  # type: ignore[untyped-decorator]
-    def products(vectors: Any) -> Any:
+    @by_hand
+    def products(vectors: Any) -> tuple[Any, Gradient]:
         # Partners follow one another, so that their vectors are a slice, which is no copy.
         round_twice = ops.concatenate([vectors, vectors[:-1]])
         own = [ops.reshape(round_twice[index + 1 : index + folds], (-1, dim)) for index in range(folds)]
         made = [ops.matmul(block, ops.transpose(part)) for block, part in zip(blocks, own, strict=True)]
 
-        def gradient(*given: Any, upstream: Any = None) -> Any:
-            (upstream,) = given if upstream is None else (upstream,)
+        def gradient(upstream: Any) -> Any:
             shares: list[list[Any]] = [[] for _ in range(folds)]
             for index, block in enumerate(blocks):
                 share = ops.reshape(ops.matmul(ops.transpose(upstream[index]), block), (folds - 1, classes, dim))

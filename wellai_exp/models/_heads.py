@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wellai_exp.errors import SettingError
+from wellai_exp.gradients import Gradient, by_hand
 from wellai_exp.seeding import generator
 
 Array = npt.NDArray[np.float32]
@@ -157,10 +158,9 @@ def _half_square(weight: Any) -> Any:
     """
     from keras import ops
 
-    @ops.custom_gradient  # type: ignore[untyped-decorator]
-    def half_square(weight: Any) -> Any:
-        def gradient(*given: Any, upstream: Any = None) -> Any:
-            (upstream,) = given if upstream is None else (upstream,)
+    @by_hand
+    def half_square(weight: Any) -> tuple[Any, Gradient]:
+        def gradient(upstream: Any) -> Any:
             return upstream * weight
 
         return 0.5 * ops.sum(ops.square(weight)), gradient
